@@ -1,0 +1,66 @@
+// This module runs in every runtime.
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/**
+ * Every bound that headrace enforces before it allocates or believes, with its unit in its name.
+ * A peer's own copy can be lowered or raised through its options.
+ */
+export interface Limits {
+  /** A chunk of a tensor, uncompressed; also the most that one codec call may produce. */
+  maxChunkBytes: number;
+  /** A control frame's payload, its check included. */
+  maxControlBytes: number;
+  /** A page of a have-bitmap, of digests or of a listing. */
+  maxPageBytes: number;
+  /** One name of an address, in UTF-8. */
+  maxNameBytes: number;
+  /** Dimensions of a shape. */
+  maxRank: number;
+  /** A token, in UTF-8. */
+  maxTokenBytes: number;
+  /** Transfers open at once on a connection, counting both directions. */
+  maxTransfers: number;
+  /** Uncompressed bytes that one transfer may be ahead of its consumer. At least one chunk is always allowed. */
+  transferWindowBytes: number;
+  /** Uncompressed bytes that all transfers of a connection may be ahead of their consumers. */
+  connectionWindowBytes: number;
+  /** Connections that have not said HELLO yet; the oldest gives way. */
+  maxSilentConnections: number;
+  /** How long a connection may take to say HELLO. */
+  helloTimeoutMs: number;
+  /** Quiet time after which a ping is sent. */
+  pingIntervalMs: number;
+  /** Quiet time after which the connection counts as dead; any frame resets it. */
+  idleTimeoutMs: number;
+  /** How long a dial may take. */
+  connectTimeoutMs: number;
+  /** Entries of one listing. */
+  maxListEntries: number;
+  /** The JSON header of a safetensors file. */
+  maxSafetensorsHeaderBytes: number;
+  /** Leaf digests kept for tensors that were hashed, so that a resumed sender need not hash again. */
+  maxCachedDigests: number;
+}
+
+/** The values in force where nothing else is said. */
+export const DEFAULT_LIMITS: Readonly<Limits> = {
+  maxChunkBytes: 64 * MiB,
+  maxControlBytes: 8 * KiB,
+  maxPageBytes: 64 * KiB,
+  maxNameBytes: 1024,
+  maxRank: 32,
+  maxTokenBytes: 1024,
+  maxTransfers: 256,
+  transferWindowBytes: 8 * MiB,
+  connectionWindowBytes: 32 * MiB,
+  maxSilentConnections: 64,
+  helloTimeoutMs: 5_000,
+  pingIntervalMs: 5_000,
+  idleTimeoutMs: 30_000,
+  connectTimeoutMs: 10_000,
+  maxListEntries: 1_000_000,
+  maxSafetensorsHeaderBytes: 100 * 1000 * 1000,
+  maxCachedDigests: 1_048_576,
+};

@@ -1,0 +1,35 @@
+// This module runs in every runtime.
+import type { TensorAddress } from "./address.ts";
+import type { LeafDigest } from "./chunk.ts";
+import type { TensorDescriptor } from "./descriptor.ts";
+import type { SourceVersion } from "./source.ts";
+
+/** What a sink holds already, and of which version of the source. */
+export interface Held {
+  readonly version: SourceVersion;
+  /** One digest for each leaf that was verified when it was written. */
+  readonly leaves: readonly LeafDigest[];
+}
+
+/**
+ * Where one tensor goes. Only verified leaves are written to it, in any order, one call at a time
+ * for a leaf; a sink that is given up without `commit` keeps what it can for the next attempt.
+ */
+export interface TensorSink {
+  /** What is here from an earlier attempt; `undefined` when nothing is. */
+  held(): Promise<Held | undefined>;
+  /** From here on the tensor is put together from this version; leaves not in `keep` are forgotten. */
+  begin(version: SourceVersion, keep: readonly LeafDigest[]): Promise<void>;
+  /** Takes a verified leaf; the bytes may be reused once the promise is kept. */
+  write(leaf: LeafDigest, bytes: Uint8Array): Promise<void>;
+  /** All leaves are here and the root matches. */
+  commit(root: Uint8Array | undefined): Promise<void>;
+  /** Lets go, keeping what is verified. */
+  release(): Promise<void>;
+}
+
+/** Takes what other peers push. */
+export interface SinkStore {
+  /** @throws {UnauthorisedError | StorageError} when the tensor is not wanted or cannot be held. */
+  accept(address: TensorAddress, descriptor: TensorDescriptor): Promise<TensorSink>;
+}

@@ -1,0 +1,43 @@
+// This module runs in every runtime.
+import type { AddressPattern, TensorAddress } from "./address.ts";
+import type { TensorDescriptor } from "./descriptor.ts";
+
+/**
+ * Says whether two reads saw the same thing: opaque, at most 32 bytes, equal only while the source
+ * has not changed. A file's comes from its device, inode, size and times; a bucket's from its etag.
+ */
+export type SourceVersion = Uint8Array;
+
+/** A tensor that can be read, any part of it, any number of times. */
+export interface TensorSource {
+  readonly descriptor: TensorDescriptor;
+  /** What the source's version is now; asked before the first read and after the last. */
+  version(): Promise<SourceVersion>;
+  /**
+   * Fills `into` with the bytes from `byteOffset` on.
+   * @throws {IntegrityError} at source, when the bytes are not there any more.
+   */
+  read(byteOffset: number, into: Uint8Array): Promise<void>;
+  /** The bytes themselves, where they are in memory already; `read` is then not called. */
+  view?(byteOffset: number, byteLength: number): Uint8Array;
+  /** Gives back what the source holds open. */
+  close?(): Promise<void>;
+}
+
+/** One line of a listing. */
+export interface StoreEntry {
+  readonly address: TensorAddress;
+  readonly descriptor: TensorDescriptor;
+  readonly version: SourceVersion;
+}
+
+/** Where a peer's tensors come from. */
+export interface TensorStore {
+  /** What is there and matches, in the order in which a file holds it. */
+  list(pattern: AddressPattern): AsyncIterable<StoreEntry>;
+  /**
+   * Opens one tensor for reading.
+   * @throws {NotFoundError} when nothing lives there.
+   */
+  open(address: TensorAddress): Promise<TensorSource>;
+}

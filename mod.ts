@@ -1,0 +1,7 @@
+/**
+ * headrace moves tensors between peers over any byte stream.
+ *
+ * @module
+ */
+export { type Clock, sleep, systemClock } from "./lib/clock.ts";
+export * from "./lib/errors.ts";

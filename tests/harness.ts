@@ -1,0 +1,11 @@
+// What a suite may use; the file in runtimes/ that runs it decides what is behind it.
+
+/** Registers tests with the runtime's own test runner. */
+export interface Harness {
+  /** `node20`, `node26`, `deno`, `bun`, ... */
+  readonly runtime: string;
+  test(name: string, body: () => void | Promise<void>): void;
+}
+
+/** A file of tests: `suite(harness)` registers them all. */
+export type Suite = (harness: Harness) => void;
