@@ -30,7 +30,13 @@ export const SIDE_FILES_PARTITION = "__files__";
 
 const utf8 = new TextEncoder();
 
-function checkName(part: string, name: string): void {
+/**
+ * Checks one name of an address.
+ *
+ * @param part `model`, `partition` or `tensor`, for the message.
+ * @throws {TypeError | RangeError} as {@linkcode checkAddress}.
+ */
+export function checkName(part: string, name: string): void {
   if (typeof name !== "string" || name.length === 0) {
     throw new TypeError(`The ${part} of an address must be a string that is not empty`);
   }

@@ -1,0 +1,16 @@
+// This module runs in every runtime.
+
+/** Negative, zero or positive as `a` sorts before, with or after `b`, byte by byte, a prefix first. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.byteLength, b.byteLength);
+  for (let at = 0; at < shared; at++) {
+    const difference = (a[at] as number) - (b[at] as number);
+    if (difference !== 0) return difference;
+  }
+  return a.byteLength - b.byteLength;
+}
+
+/** Whether both hold the same bytes. For secrets use a comparison in constant time instead. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && compareBytes(a, b) === 0;
+}
