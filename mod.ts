@@ -4,4 +4,19 @@
  * @module
  */
 export { type Clock, sleep, systemClock } from "./lib/clock.ts";
-export * from "./lib/errors.ts";
+export {
+  ConfigError,
+  type ErrorCode,
+  type ErrorDetails,
+  FormatError,
+  HeadraceError,
+  IntegrityError,
+  LimitError,
+  NotFoundError,
+  ProtocolError,
+  RemoteError,
+  RetryExhaustedError,
+  StorageError,
+  TransportError,
+  UnauthorisedError,
+} from "./lib/errors.ts";

@@ -1,3 +1,4 @@
-import { test } from "bun:test"; 
-import { portableSuites } from "../suites.ts";
-for (const suite of portableSuites) suite({ runtime:"bun", test: (name, body) => void test(name, body) });
+import { test } from "bun:test";
+import { registerSuites, TEST_TIMEOUT_MS } from "./register.ts";
+
+registerSuites("bun", (name, body) => test(name, async () => body(), TEST_TIMEOUT_MS));

@@ -1,5 +1,12 @@
 import { test } from "node:test";
-import { portableSuites } from "../suites.ts";
+import { registerSuites, TEST_TIMEOUT_MS } from "./register.ts";
 
-const runtime = `node${process.versions.node.split(".")[0]}`;
-for (const suite of portableSuites) suite({ runtime, test: (name, body) => void test(name, body) });
+// node:test only warns of what fails after its test has ended.
+process.on("unhandledRejection", (reason) => {
+  console.error("Unhandled rejection:", reason);
+  process.exitCode = 1;
+});
+
+registerSuites(`node${process.versions.node.split(".")[0]}`, (name, body) => {
+  void test(name, { timeout: TEST_TIMEOUT_MS }, body);
+});
