@@ -1,0 +1,78 @@
+// `npm test`: every suite in every runtime. `npm test -- --only chunker --runtime bun` narrows it.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { parseJunit } from "./junit.ts";
+import { findRuntimes, installRuntimes, type Runtime } from "./runtimes.ts";
+import { compareRuns, type SuiteRun } from "./test_verdict.ts";
+import { root, run, withScratchFolder } from "./workspace.ts";
+
+/** Above this a runtime hangs where its own time limit for a test cannot help. */
+const RUNTIME_LIMIT_MS = 15 * 60_000;
+/** As many runtimes run at once as the machines that check this have cores. */
+const AT_ONCE = 2;
+
+const { values: options } = parseArgs({
+  options: { only: { type: "string" }, runtime: { type: "string" } },
+});
+
+/** The runner's own arguments: all the suites, a JUnit report beside the readable output. */
+function argumentsFor({ kind }: Runtime, reportFile: string): string[] {
+  if (kind === "deno") {
+    const suites = join(root, "tests/runtimes/deno.ts");
+    const config = join(root, "deno.json");
+    const flags = ["-A", "--no-check", "--config", config];
+    return ["test", ...flags, `--junit-path=${reportFile}`, suites];
+  }
+  if (kind === "bun") {
+    const suites = join(root, "tests/runtimes/bun.test.ts");
+    return ["test", "--reporter=junit", `--reporter-outfile=${reportFile}`, suites];
+  }
+  return [
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    "--test-reporter=junit",
+    `--test-reporter-destination=${reportFile}`,
+    join(root, "dist/tests/runtimes/node.js"),
+  ];
+}
+
+async function runSuites(runtime: Runtime): Promise<SuiteRun> {
+  return withScratchFolder(async (folder) => {
+    const reportFile = join(folder, "junit.xml");
+    const started = performance.now();
+    // Run from a folder that holds nothing: no suite may depend on where it is started.
+    const { code, output } = await run(runtime.command, argumentsFor(runtime, reportFile), {
+      cwd: folder,
+      env: { HEADRACE_ONLY: options.only ?? "", NO_COLOR: "1" },
+      timeoutMs: RUNTIME_LIMIT_MS,
+    });
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const tests = existsSync(reportFile) ? parseJunit(readFileSync(reportFile, "utf8")) : [];
+    console.log(
+      `\n=== ${runtime.name} (${runtime.version}), ${seconds} s ===\n${output.trimEnd()}`,
+    );
+    return { runtime: runtime.name, code, tests };
+  });
+}
+
+await installRuntimes();
+const { found, missing } = await findRuntimes();
+const chosen = found.filter(({ name }) => name.startsWith(options.runtime ?? ""));
+if (chosen.length === 0) {
+  console.error(`No runtime "${options.runtime}"; there are ${found.map(({ name }) => name)}`);
+}
+
+const runs: SuiteRun[] = [];
+const waiting = [...chosen];
+const worker = async (): Promise<void> => {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    runs.push(await runSuites(next));
+  }
+};
+await Promise.all(Array.from({ length: AT_ONCE }, worker));
+
+const unwanted = options.runtime === undefined ? missing : [];
+const { lines, passed, failed } = compareRuns(runs, unwanted, process.env.CI === "true");
+console.log(`\n${lines.join("\n")}\n${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
