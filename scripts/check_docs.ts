@@ -1,0 +1,87 @@
+// Type-checks and runs every ```ts block of README.md, docs/ and lib/'s docstrings, as a reader
+// would: importing "headrace". A block marked ```ts ignore REASON is only counted.
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { blocksOf, type DocBlock, docstringsOf } from "./doc_blocks.ts";
+import { filesBelow, readText, report, root, run, withScratchFolder } from "./workspace.ts";
+
+/** Inside the repository, where "headrace" means the package itself. */
+const FOLDER = join(root, ".cache", "docs");
+const EXAMPLE_LIMIT_MS = 60_000;
+const AT_ONCE = 2;
+
+interface Example extends DocBlock {
+  readonly from: string;
+  /** The name of the generated file, without its ending. */
+  readonly name: string;
+}
+
+function examplesOf(path: string): Example[] {
+  const text = path.endsWith(".ts") ? docstringsOf(readText(path)) : readText(path);
+  return blocksOf(text).map((block) => ({
+    ...block,
+    from: `${path}:${block.line}`,
+    name: `${path.replace(/[^a-z0-9]+/gi, "_")}_${block.line}`,
+  }));
+}
+
+function writeProject(examples: readonly Example[]): void {
+  rmSync(FOLDER, { recursive: true, force: true });
+  mkdirSync(FOLDER, { recursive: true });
+  for (const { name, line, code } of examples) {
+    // As many empty lines in front as in the guide, so that errors point at its lines.
+    writeFileSync(join(FOLDER, `${name}.ts`), `${"\n".repeat(line - 1)}${code}\nexport {};\n`);
+  }
+  const compilerOptions = {
+    rootDir: ".",
+    outDir: "built",
+    isolatedDeclarations: false,
+    declaration: false,
+    noUnusedLocals: false,
+  };
+  const config = {
+    extends: "../../tsconfig.json",
+    compilerOptions,
+    include: ["*.ts"],
+    exclude: [],
+  };
+  writeFileSync(join(FOLDER, "tsconfig.json"), JSON.stringify(config));
+}
+
+async function runExample({ name, from }: Example): Promise<string[]> {
+  return withScratchFolder(async (cwd) => {
+    const file = join(FOLDER, "built", `${name}.js`);
+    const { code, output } = await run(process.execPath, [file], {
+      cwd,
+      timeoutMs: EXAMPLE_LIMIT_MS,
+    });
+    return code === 0 ? [] : [`${from}: ended with code ${code}\n${output.trimEnd()}`];
+  });
+}
+
+const sources = ["README.md", ...filesBelow("docs", ".md"), ...filesBelow("lib", ".ts")];
+const all = sources.flatMap(examplesOf);
+const examples = all.filter(({ ignored }) => ignored === undefined);
+const ignored = all.filter((example) => example.ignored !== undefined);
+const problems = ignored
+  .filter((example) => example.ignored === "")
+  .map(({ from }) => `${from}: ignored without a reason; write \`\`\`ts ignore REASON`);
+
+writeProject(examples);
+const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+const types = await run(process.execPath, [compiler, "-p", join(FOLDER, "tsconfig.json")]);
+if (types.code !== 0) problems.push(...types.output.trim().split("\n"));
+else {
+  const waiting = [...examples];
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      problems.push(...(await runExample(next)));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+report(
+  "docs",
+  problems,
+  `${examples.length} examples ran, ${ignored.length} ignored with a reason`,
+);
