@@ -1,9 +1,27 @@
 // Every suite that runs in every runtime, in the order of lib/'s rooms.
 import type { Suite } from "./harness.ts";
+import { addressSuite } from "./tensor/address.ts";
+import { bitmapSuite } from "./tensor/bitmap.ts";
 import { descriptorSuite } from "./tensor/descriptor.ts";
+import { digestCacheSuite } from "./tensor/digest_cache.ts";
+import { leafAndChunkSuite } from "./tensor/leaf_and_chunk.ts";
+import { merkleSuite } from "./tensor/merkle.ts";
+import { proofSuite } from "./tensor/proof.ts";
+import { rootSuite } from "./tensor/root.ts";
+import { sha256Suite } from "./tensor/sha256.ts";
 
 /** Runs unchanged wherever a file in runtimes/ hands it a harness. */
-export const portableSuites: readonly Suite[] = [descriptorSuite];
+export const portableSuites: readonly Suite[] = [
+  sha256Suite,
+  descriptorSuite,
+  addressSuite,
+  leafAndChunkSuite,
+  merkleSuite,
+  rootSuite,
+  proofSuite,
+  bitmapSuite,
+  digestCacheSuite,
+];
 
 /** Needs sockets and files, which Node, Deno and Bun have. */
 export const ioSuites: readonly Suite[] = [];
