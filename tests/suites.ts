@@ -1,5 +1,6 @@
 // Every suite that runs in every runtime, in the order of lib/'s rooms.
 import type { Suite } from "./harness.ts";
+import { checksSuite } from "./scripts/checks.ts";
 import { addressSuite } from "./tensor/address.ts";
 import { bitmapSuite } from "./tensor/bitmap.ts";
 import { descriptorSuite } from "./tensor/descriptor.ts";
@@ -24,4 +25,4 @@ export const portableSuites: readonly Suite[] = [
 ];
 
 /** Needs sockets and files, which Node, Deno and Bun have. */
-export const ioSuites: readonly Suite[] = [];
+export const ioSuites: readonly Suite[] = [checksSuite];

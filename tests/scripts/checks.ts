@@ -1,0 +1,146 @@
+import { assert } from "chai";
+import { blocksOf, docstringsOf } from "../../scripts/doc_blocks.ts";
+import { exportProblems } from "../../scripts/export_rules.ts";
+import { importProblems } from "../../scripts/import_rules.ts";
+import { parseJunit } from "../../scripts/junit.ts";
+import { portabilityProblems } from "../../scripts/portability_rules.ts";
+import { importsOf, only, stretchesOf } from "../../scripts/source_text.ts";
+import { compareRuns } from "../../scripts/test_verdict.ts";
+import type { Suite } from "../harness.ts";
+
+export const checksSuite: Suite = ({ test }) => {
+  test("checks: code, comments and strings are told apart without loss", () => {
+    const source = [
+      'const a = "// no comment"; // a "comment"',
+      "const b = `text ${ { c: `in` }.c } /* text */`; /* two",
+      "lines */ const d = x / y / z;",
+      "const e = /[/\"']`/g.test('it\\'s'); const f = a.b;",
+    ].join("\n");
+    assert.equal(
+      stretchesOf(source)
+        .map(({ text }) => text)
+        .join(""),
+      source,
+    );
+    const code = only(source, "code");
+    assert.equal(code.length, source.length);
+    assert.notMatch(code, /comment|two|text|lines|it/);
+    assert.match(code, /const d = x \/ y \/ z;/);
+    assert.match(code, /\.test\( +\); const f = a\.b;/);
+    assert.match(code, /\{ c: `/);
+  });
+
+  test("checks: imports are found in every form, but not in comments", () => {
+    const source =
+      'import a from "./a.ts";\n// import x from "./x.ts";\nexport { b } from \'./b.ts\';\n' +
+      'import "./c.ts";\nconst d = await import(\n  "./d.ts");\nimport type {\n E } from "./e.ts";';
+    assert.deepEqual(
+      importsOf(source).map(({ specifier, line }) => `${specifier}:${line}`),
+      ["./a.ts:1", "./b.ts:3", "./c.ts:4", "./d.ts:5", "./e.ts:8"],
+    );
+  });
+
+  test("checks: an import against the direction of the rooms is caught", () => {
+    const from = (path: string, target: string): string[] =>
+      importProblems(path, `import { x } from "${target}";`);
+    assert.deepEqual(from("lib/streams/a.ts", "../wire/b.ts"), []);
+    assert.deepEqual(from("lib/tensor/a.ts", "../errors.ts"), []);
+    assert.deepEqual(from("lib/cli/a.ts", "../transports/b.ts"), []);
+    assert.deepEqual(from("mod.ts", "./lib/session/peer.ts"), []);
+    assert.match(from("lib/tensor/a.ts", "../wire/b.ts").join(), /tensor may not import wire/);
+    assert.match(from("lib/wire/a.ts", "../codec/b.ts").join(), /wire may not import codec/);
+    assert.match(from("lib/formats/a.ts", "../config/b.ts").join(), /formats may not import/);
+    assert.match(from("lib/errors.ts", "./tensor/a.ts").join(), /lib may not import tensor/);
+    assert.match(from("lib/config/a.ts", "../cli/b.ts").join(), /config may not import cli/);
+    assert.match(from("lib/wire/a.ts", "../../tests/b.ts").join(), /nothing outside itself/);
+    assert.match(from("mod.ts", "./lib/transports/a.ts").join(), /portable rooms only/);
+    assert.match(from("lib/attic/a.ts", "../errors.ts").join(), /not a room/);
+    assert.match(importProblems("mod.ts", 'export * from "./lib/errors.ts";').join(), /by name/);
+  });
+
+  test("checks: what ties a portable file to one runtime is caught", () => {
+    const problems = (source: string): number => portabilityProblems("lib/a.ts", source).length;
+    for (const source of [
+      "Deno.cwd();",
+      "const b = new Buffer(1);",
+      "if (process.env.X) {}",
+      'const fs = require("fs");',
+      'import { gunzip } from "node:zlib";',
+      'builtinModule("node:zlib")',
+      "globalThis; Bun.gunzipSync(a);",
+    ]) {
+      assert.isAbove(problems(source), 0, source);
+    }
+    for (const source of [
+      "// Buffer and process",
+      'throw new Error("Deno says no");',
+      "const ArrayBufferLike = 1; stream.process(); bufferBytes();",
+      "interface X { process: number }",
+    ]) {
+      assert.equal(problems(source), 0, source);
+    }
+  });
+
+  test("checks: npm and JSR exports that disagree are caught", () => {
+    const pair = { types: "./dist/a.d.ts", default: "./dist/a.js" };
+    const npm = { version: "1.0.0", exports: { "./a": pair } };
+    const jsr = { version: "1.0.0", exports: { "./a": "./a.ts" } };
+    const problems = (
+      one: Parameters<typeof exportProblems>[0],
+      two: Parameters<typeof exportProblems>[1],
+      there = true,
+    ): string => exportProblems(one, two, () => there).join("; ");
+    assert.equal(problems(npm, jsr), "");
+    const byRuntime = { "./a": { deno: { types: "./d", default: "./d" }, default: pair } };
+    assert.equal(problems({ ...npm, exports: byRuntime }, jsr), "");
+    assert.match(problems({ ...npm, version: "1.0.1" }, jsr), /version/);
+    assert.match(problems({ ...npm, exports: {} }, jsr), /package.json does not export \.\/a/);
+    assert.match(problems(npm, { ...jsr, exports: {} }), /deno.json does not export \.\/a/);
+    assert.match(problems({ ...npm, exports: { "./a": "./dist/a.js" } }, jsr), /no types/);
+    assert.match(problems(npm, { ...jsr, exports: { "./a": "./b.ts" } }), /elsewhere/);
+    assert.match(problems({ ...npm, dependencies: { x: "^1" } }, jsr), /maps x/);
+    assert.match(problems(npm, jsr, false), /not there.*not built/);
+  });
+
+  test("checks: examples are cut out of guides and docstrings with their lines", () => {
+    const guide =
+      "text\n```ts\none\n```\n```ts ignore: needs a browser\ntwo\n```\n```ts ignore\n```";
+    assert.deepEqual(blocksOf(guide), [
+      { line: 3, code: "one", ignored: undefined },
+      { line: 6, code: "two", ignored: "needs a browser" },
+      { line: 9, code: "", ignored: "" },
+    ]);
+    const source = "/** Short. */\nconst a = 1;\n/**\n * ```ts\n * one {\n *   two }\n * ```\n */";
+    assert.deepEqual(blocksOf(docstringsOf(source)), [
+      { line: 5, code: "one {\n  two }", ignored: undefined },
+    ]);
+  });
+
+  test("checks: a JUnit report is read whatever its layout", () => {
+    const xml =
+      '<testsuites><testcase name="a &lt;b&gt; &quot;c&quot;" time="0"/>' +
+      '<testcase time="1" name="two">\n<failure message="x">y</failure></testcase>' +
+      '<testcase name="t &#x201C;3&#8221;"><skipped/></testcase></testsuites>';
+    assert.deepEqual(parseJunit(xml), [
+      { name: 'a <b> "c"', outcome: "passed" },
+      { name: "two", outcome: "failed" },
+      { name: "t “3”", outcome: "skipped" },
+    ]);
+  });
+
+  test("checks: a runtime that ran nothing, less, or died is a failure", () => {
+    const passing = (...names: string[]) =>
+      names.map((name) => ({ name, outcome: "passed" }) as const);
+    const full = { runtime: "deno", code: 0, tests: passing("a", "b", "c (deno only)") };
+    const verdict = (tests: ReturnType<typeof passing>, code = 0) =>
+      compareRuns([full, { runtime: "bun", code, tests }], [], true);
+    assert.deepInclude(verdict(passing("a", "b")), { passed: 5, failed: 0 });
+    assert.match(verdict(passing("a")).lines.join(), /bun: did not run "b"/);
+    assert.match(verdict([]).lines.join(), /bun: ran no test/);
+    assert.match(verdict(passing("a", "b"), 1).lines.join(), /ended with code 1/);
+    assert.equal(compareRuns([full], ["bun"], true).failed, 1);
+    const skipped = compareRuns([full], ["bun"], false);
+    assert.equal(skipped.failed, 0);
+    assert.match(skipped.lines.join(), /SKIPPED bun/);
+  });
+};
