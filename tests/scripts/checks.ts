@@ -12,7 +12,7 @@ export const checksSuite: Suite = ({ test }) => {
   test("checks: code, comments and strings are told apart without loss", () => {
     const source = [
       'const a = "// no comment"; // a "comment"',
-      "const b = `text ${ { c: `in` }.c } /* text */`; /* two",
+      `const b = \`text \${ { c: \`in\` }.c } /* text */\`; /* two`,
       "lines */ const d = x / y / z;",
       "const e = /[/\"']`/g.test('it\\'s'); const f = a.b;",
     ].join("\n");
