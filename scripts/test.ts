@@ -44,7 +44,7 @@ async function runSuites(runtime: Runtime): Promise<SuiteRun> {
     // Run from a folder that holds nothing: no suite may depend on where it is started.
     const { code, output } = await run(runtime.command, argumentsFor(runtime, reportFile), {
       cwd: folder,
-      env: { HEADRACE_ONLY: options.only ?? "", NO_COLOR: "1" },
+      env: { HEADRACE_ONLY: options.only ?? "" },
       timeoutMs: RUNTIME_LIMIT_MS,
     });
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
