@@ -144,17 +144,15 @@ function matchesName(pattern: string, name: string): boolean {
   const first = parts[0] as string;
   if (parts.length === 1) return name === first;
   const last = parts.at(-1) as string;
-  if (name.length < first.length + last.length) return false;
   if (!name.startsWith(first) || !name.endsWith(last)) return false;
   // Greedy from the left is enough for `*` alone, and linear: no backtracking for a hostile pattern.
   let at = first.length;
-  const end = name.length - last.length;
   for (const part of parts.slice(1, -1)) {
     const found = name.indexOf(part, at);
-    if (found < 0 || found + part.length > end) return false;
+    if (found < 0) return false;
     at = found + part.length;
   }
-  return at <= end;
+  return at <= name.length - last.length;
 }
 
 /** Whether the address is one that the pattern names. */
