@@ -1,0 +1,123 @@
+import { readdirSync, rmdirSync } from "node:fs";
+import { lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { StorageError } from "../errors.ts";
+import { safeFileName } from "./file_name.ts";
+import { OutputLock } from "./lock.ts";
+import { statOrNothing } from "./place_files.ts";
+import { errnoOf, storageError } from "./storage_error.ts";
+
+/** One file, or a folder of files. */
+export type OutputKind = "file" | "folder";
+
+const MAX_ATTEMPTS = 8;
+
+/**
+ * The folder in which an output is put together: `OUT/.headrace` or, for a single file,
+ * `.NAME.headrace` beside it, so that the final rename stays on one file system. Our own files in
+ * it begin with a dot, which no staged file does.
+ */
+export class Staging {
+  readonly kind: OutputKind;
+  /** Where the output goes in the end. */
+  readonly target: string;
+  readonly folder: string;
+
+  constructor(outputPath: string, kind: OutputKind) {
+    this.kind = kind;
+    this.target = resolve(outputPath);
+    this.folder =
+      kind === "folder"
+        ? join(this.target, ".headrace")
+        : join(dirname(this.target), `.${basename(this.target)}.headrace`);
+  }
+
+  /** The folder in which the final names appear. */
+  get targetFolder(): string {
+    return this.kind === "file" ? dirname(this.target) : this.target;
+  }
+
+  get journalPath(): string {
+    return join(this.folder, ".journal");
+  }
+
+  stagedPath(fileName: string): string {
+    return join(this.folder, safeFileName(fileName));
+  }
+
+  finalPath(fileName: string): string {
+    return this.kind === "file" ? this.target : join(this.target, safeFileName(fileName));
+  }
+
+  /** Makes the folder, and those above it, and takes its lock. */
+  async lock(): Promise<OutputLock> {
+    if (this.kind === "file" && (await statOrNothing(this.target))?.isDirectory()) {
+      throw new StorageError(`Cannot write ${this.target}: it is a folder; choose another output`);
+    }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await mkdir(this.folder, { recursive: true });
+        if (!(await lstat(this.folder)).isDirectory()) {
+          throw new StorageError(`Cannot use ${this.folder}: it is not a folder; delete it`);
+        }
+      } catch (cause) {
+        throw storageError(cause, "make the folder", this.folder);
+      }
+      try {
+        return OutputLock.take(join(this.folder, ".lock"));
+      } catch (cause) {
+        // Another process that just finished may have removed the folder in between.
+        const vanished = errnoOf((cause as Error).cause) === "ENOENT";
+        if (!vanished || attempt === MAX_ATTEMPTS) throw cause;
+      }
+    }
+  }
+
+  /** The lengths of the staged files, by path. A link or a folder among them is not ours. */
+  async stagedFiles(): Promise<Map<string, number>> {
+    const files = new Map<string, number>();
+    try {
+      for (const name of await readdir(this.folder)) {
+        if (name.startsWith(".")) continue;
+        const path = join(this.folder, name);
+        const stat = await lstat(path);
+        if (!stat.isFile()) {
+          throw new StorageError(`Cannot use ${path}: it is not a regular file; delete it`);
+        }
+        files.set(path, stat.size);
+      }
+    } catch (cause) {
+      throw storageError(cause, "read the folder", this.folder);
+    }
+    return files;
+  }
+
+  /** Whether the file system takes names that differ in case for one; the lock must be there. */
+  async ignoresCase(): Promise<boolean> {
+    return (await statOrNothing(join(this.folder, ".LOCK"))) !== undefined;
+  }
+
+  /** Deletes what is staged and the journal; the lock stays until it is released. */
+  async clear(): Promise<void> {
+    try {
+      const names = await readdir(this.folder);
+      // The journal goes last: as long as files are there, it is what tells of them.
+      names.sort((a, b) => Number(a.startsWith(".")) - Number(b.startsWith(".")));
+      for (const name of names) {
+        if (name !== ".lock") await rm(join(this.folder, name), { force: true, recursive: true });
+      }
+    } catch (cause) {
+      if (errnoOf(cause) !== "ENOENT") throw storageError(cause, "delete from", this.folder);
+    }
+  }
+
+  /** Releases the lock, and removes the folder if nothing else is in it. */
+  unlock(lock: OutputLock): void {
+    lock.release();
+    try {
+      if (readdirSync(this.folder).length === 0) rmdirSync(this.folder);
+    } catch {
+      // gone, or another process moved in: the folder is no longer ours
+    }
+  }
+}
