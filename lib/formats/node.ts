@@ -1,0 +1,8 @@
+/**
+ * Safetensors files on the local disk of Node, Deno and Bun.
+ *
+ * @module
+ */
+export type { ByteFile } from "./byte_file.ts";
+export { openNodeFile } from "./node_file.ts";
+export { SafetensorsStore, type SafetensorsStoreOptions } from "./safetensors_store.ts";
