@@ -6,6 +6,7 @@ registerSuites("deno", (name, body) => {
     const { promise, reject } = Promise.withResolvers<never>();
     const late = new Error(`still running after ${TEST_TIMEOUT_MS} ms`);
     const timer = setTimeout(() => reject(late), TEST_TIMEOUT_MS);
-    await Promise.race([body(), promise]).finally(() => clearTimeout(timer));
+    const ended = (async () => body())();
+    await Promise.race([ended, promise]).finally(() => clearTimeout(timer));
   });
 });
