@@ -1,0 +1,279 @@
+import { networkInterfaces } from "node:os";
+import { assert } from "chai";
+import { TransportError } from "../../lib/errors.ts";
+import type { Connection, Listener } from "../../lib/session/connection.ts";
+import * as bun from "../../lib/transports/tcp_bun.ts";
+import * as deno from "../../lib/transports/tcp_deno.ts";
+import * as node from "../../lib/transports/tcp_node.ts";
+import type { Harness, Suite } from "../harness.ts";
+import { makeCertificate, type TestCertificate } from "./certificate.ts";
+import { type Pair, rejection, transportConformance } from "./conformance.ts";
+
+type Adapter = Pick<typeof node, "connect" | "listen">;
+
+let made: TestCertificate | undefined;
+const certificate = () => {
+  made ??= makeCertificate();
+  return made;
+};
+
+export const tcpSuite: Suite = (harness) => {
+  const adapter: Adapter =
+    harness.runtime === "deno" ? deno : harness.runtime === "bun" ? bun : node;
+  const plain = (host: string) => () => openPair(adapter, `tcp://${host}:0`);
+  // Deno's own sockets cannot reset.
+  const reset = harness.runtime !== "deno";
+  transportConformance(harness, "tcp", plain("127.0.0.1"), { reset });
+  transportConformance(harness, "tcp, accepted end first", swapped(plain("127.0.0.1")), { reset });
+  transportConformance(harness, "tls", () => openPair(adapter, "tls://127.0.0.1:0"), {
+    reset: false,
+  });
+  transportConformance(
+    harness,
+    "tls, accepted end first",
+    swapped(() => openPair(adapter, "tls://127.0.0.1:0")),
+    { reset: false },
+  );
+  if (hasIpv6Loopback()) {
+    transportConformance(harness, "tcp over IPv6", plain("[::1]"), { reset });
+  } else {
+    harness.test("SKIPPED, this machine has no ::1: tcp over IPv6", () => {});
+  }
+  dialling(harness, adapter);
+  listening(harness, adapter);
+  trust(harness, adapter);
+};
+
+function dialling({ test }: Harness, { connect, listen }: Adapter): void {
+  test("tcp: says that nothing listens", async () => {
+    const listener = await listen("tcp://127.0.0.1:0");
+    await listener.close();
+    const error = await transportError(connect(listener.url));
+    assert.match(error.message, /^Connecting to tcp:\/\/127\.0\.0\.1:\d+ failed: nothing listens/);
+    assert.isTrue(error.retryable);
+    assert.isDefined(error.cause);
+    assert.notInclude(error.message, "\n");
+  });
+
+  test("tcp: says that a name does not resolve", async () => {
+    const error = await transportError(connect("tcp://nope.invalid:1"));
+    assert.match(error.message, /nope\.invalid:1 failed: the host name does not resolve/);
+    assert.isDefined(error.cause);
+  });
+
+  test("tcp: an aborted signal stops the dial at any stage with its own reason", async () => {
+    const listener = await listen("tcp://127.0.0.1:0");
+    const reason = new Error("changed my mind");
+    const early = AbortSignal.abort(reason);
+    assert.strictEqual(await rejection(connect(listener.url, { signal: early })), reason);
+    assert.strictEqual(await rejection(listen("tcp://127.0.0.1:0", { signal: early })), reason);
+
+    const during = new AbortController();
+    const dial = rejection(connect(listener.url, { signal: during.signal }));
+    during.abort(reason);
+    assert.strictEqual(await dial, reason);
+
+    // Nobody answers the handshake: this is as far as a dial gets.
+    const handshake = new AbortController();
+    const silent = listener.url.replace("tcp:", "tls:");
+    const shaking = rejection(connect(silent, { signal: handshake.signal }));
+    await listener.connections.getReader().read();
+    handshake.abort(reason);
+    assert.strictEqual(await shaking, reason);
+    await listener.close();
+  });
+
+  test("tcp: a dial that takes too long is given up", async () => {
+    const listener = await listen("tcp://127.0.0.1:0");
+    const silent = listener.url.replace("tcp:", "tls:");
+    const error = await transportError(connect(silent, { connectTimeoutMs: 30 }));
+    assert.match(error.message, /no connection within 30 ms/);
+    await listener.close();
+  });
+
+  test("tcp: a signal that outlives the connection holds no listener of it", async () => {
+    const counted = countingSignal();
+    const [near, far] = await openPair({ connect, listen }, "tcp://127.0.0.1:0", counted.signal);
+    assert.equal(counted.listeners(), 0);
+    near.close();
+    far.close();
+    await rejection(connect("tcp://127.0.0.1:1", { signal: counted.signal }));
+    const listener = await listen("tcp://127.0.0.1:0", { signal: counted.signal });
+    assert.equal(counted.listeners(), 1);
+    await listener.close();
+    assert.equal(counted.listeners(), 0);
+  });
+
+  test("tcp: refuses what is not its URL before anything is dialled", async () => {
+    for (const url of [
+      "http://127.0.0.1",
+      "tcp://a/b",
+      "tcp://user:secret@a",
+      "tcp://",
+      "nonsense",
+    ]) {
+      const error = await rejection(connect(url));
+      assert.instanceOf(error, TypeError);
+      assert.notInclude(String(error), "secret");
+      assert.instanceOf(await rejection(listen(url)), TypeError);
+    }
+  });
+}
+
+function listening({ test }: Harness, { connect, listen }: Adapter): void {
+  test("tcp: says that a port is in use, and frees it when closed", async () => {
+    const first = await listen("tcp://127.0.0.1:0");
+    const error = await transportError(listen(first.url));
+    assert.match(
+      error.message,
+      /^Listening on tcp:\/\/127\.0\.0\.1:\d+ failed: the port is in use/,
+    );
+    assert.isFalse(error.retryable);
+    await first.close();
+    await first.close();
+    const second = await listen(first.url);
+    assert.equal(second.url, first.url);
+    await second.close();
+  });
+
+  test("tcp: says that an address is not this machine's", async () => {
+    const error = await transportError(listen("tcp://192.0.2.1:0"));
+    assert.match(error.message, /this machine does not have that address/);
+  });
+
+  test("tcp: closing the listener ends its connections, not those that were taken", async () => {
+    const listener = await listen("tcp://127.0.0.1:0");
+    const reader = listener.connections.getReader();
+    const [near, { value: far }] = await Promise.all([connect(listener.url), reader.read()]);
+    await listener.close();
+    assert.isTrue((await reader.read()).done);
+    await transportError(connect(listener.url));
+    await near.writable.close();
+    for await (const _ of far?.readable ?? []) assert.fail("nothing was sent");
+    await far?.writable.close();
+    await near.receive?.(() => assert.fail("nothing was sent"));
+    await Promise.all([near.closed, far?.closed]);
+  });
+
+  test("tcp: an aborted signal closes the listener", async () => {
+    const abort = new AbortController();
+    const listener = await listen("tcp://127.0.0.1:0", { signal: abort.signal });
+    const next = listener.connections.getReader().read();
+    abort.abort();
+    assert.isTrue((await next).done);
+    await transportError(connect(listener.url));
+  });
+
+  test("tls: a peer that does not speak TLS is reported and the listener goes on", async () => {
+    const { cert, key } = certificate();
+    let report: (error: TransportError) => void = () => {};
+    const reported = new Promise<TransportError>((resolve) => {
+      report = resolve;
+    });
+    const listener = await listen("tls://127.0.0.1:0", { cert, key, onError: report });
+    const stranger = await connect(listener.url.replace("tls:", "tcp:"));
+    const written = stranger.writable
+      .getWriter()
+      .write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
+    assert.match((await reported).message, /^Accepting a connection on tls:/);
+    await written;
+    stranger.close();
+    const [near, { value: far }] = await Promise.all([
+      connect(listener.url, { ca: cert }),
+      listener.connections.getReader().read(),
+    ]);
+    near.close();
+    far?.close();
+    await listener.close();
+  });
+}
+
+function trust({ test }: Harness, { connect, listen }: Adapter): void {
+  const withListener = (what: string, body: (listener: Listener) => Promise<void>) =>
+    test(`tls: ${what}`, async () => {
+      const { cert, key } = certificate();
+      const listener = await listen("tls://127.0.0.1:0", { cert, key });
+      try {
+        await body(listener);
+      } finally {
+        await listener.close();
+      }
+    });
+
+  withListener("an unknown certificate is refused with what to do", async ({ url }) => {
+    const error = await transportError(connect(url));
+    assert.match(error.message, /certificate is not trusted .*\(ca\).*\(pinSha256\)/);
+    assert.isFalse(error.retryable);
+  });
+
+  withListener("a pinned certificate is trusted, another is not", async ({ url }) => {
+    const { sha256, cert } = certificate();
+    const colons = (sha256.toUpperCase().match(/../g) ?? []).join(":");
+    (await connect(url, { pinSha256: colons })).close();
+    const other = "0".repeat(64);
+    const error = await transportError(connect(url, { pinSha256: other, ca: cert }));
+    assert.include(error.message, sha256);
+    assert.include(error.message, other);
+    assert.instanceOf(await rejection(connect(url, { pinSha256: "12" })), TypeError);
+  });
+
+  withListener("the certificate must hold the name that was asked for", async ({ url }) => {
+    const { cert } = certificate();
+    (await connect(url, { ca: cert, serverName: "localhost" })).close();
+    const error = await transportError(connect(url, { ca: cert, serverName: "elsewhere.test" }));
+    assert.match(error.message, /not trusted/);
+  });
+
+  test("tls: listening without certificate and key is misuse", async () => {
+    assert.instanceOf(await rejection(listen("tls://127.0.0.1:0")), TypeError);
+  });
+}
+
+async function openPair(
+  { connect, listen }: Adapter,
+  url: string,
+  signal?: AbortSignal,
+): Promise<Pair> {
+  const tls = url.startsWith("tls:") ? certificate() : undefined;
+  const listener = await listen(url, tls === undefined ? {} : { cert: tls.cert, key: tls.key });
+  const reader = listener.connections.getReader();
+  const dialled = connect(listener.url, { signal, ...(tls === undefined ? {} : { ca: tls.cert }) });
+  const [near, accepted] = await Promise.all([dialled, reader.read()]);
+  await listener.close();
+  return [near, accepted.value as Connection];
+}
+
+function swapped(open: () => Promise<Pair>): () => Promise<Pair> {
+  return async () => {
+    const [near, far] = await open();
+    return [far, near];
+  };
+}
+
+async function transportError(promise: Promise<unknown>): Promise<TransportError> {
+  const error = await rejection(promise);
+  assert.instanceOf(error, TransportError);
+  return error as TransportError;
+}
+
+function countingSignal(): { signal: AbortSignal; listeners(): number } {
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners++;
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners--;
+    remove(...args);
+  };
+  return { signal, listeners: () => listeners };
+}
+
+function hasIpv6Loopback(): boolean {
+  return Object.values(networkInterfaces()).some((addresses) =>
+    addresses?.some(({ address }) => address === "::1"),
+  );
+}
