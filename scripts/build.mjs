@@ -1,25 +1,60 @@
-// Builds dist/ from nothing, so that no file of an earlier build survives. The one script that is
-// plain JavaScript: it runs before anything is compiled, on the oldest Node we support.
-import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+// Builds dist/ from nothing, so that no file of an earlier build survives, unless it is already the
+// build of these very sources: npx runs `prepare` once more, perhaps while a headrace runs from
+// dist/. The one script in plain JavaScript: it runs before anything is compiled.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const manifest = createRequire(import.meta.url)("../package.json");
-const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+const dist = join(root, "dist");
+const fresh = join(root, ".cache", "build");
+const stamp = join(dist, ".built-from");
 
-rmSync(join(root, "dist"), { recursive: true, force: true });
-try {
-  execFileSync(process.execPath, [compiler, "-p", join(root, "tsconfig.json")], {
-    stdio: "inherit",
-  });
-} catch {
-  process.exitCode = 1; // The compiler has said what is wrong.
+function sources() {
+  const folders = ["lib", "tests", "bench", "examples", "scripts"].filter((folder) =>
+    existsSync(join(root, folder)),
+  );
+  const below = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true })
+      .filter((path) => /\.m?ts$|\.mjs$/.test(path) && !path.includes("node_modules"))
+      .map((path) => join(folder, path)),
+  );
+  return ["mod.ts", "tsconfig.json", "package.json", "package-lock.json", ...below.sort()];
 }
 
-// npm sets the executable bit when it links a bin, but not again after a rebuild.
-for (const bin of Object.values(manifest.bin)) {
-  if (existsSync(join(root, bin))) chmodSync(join(root, bin), 0o755);
+function hashOfSources() {
+  const hash = createHash("sha256");
+  for (const path of sources()) hash.update(`${path}\0`).update(readFileSync(join(root, path)));
+  return hash.digest("hex");
+}
+
+const hash = hashOfSources();
+if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== hash) {
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  if (!existsSync(compiler))
+    throw new Error("Nothing is installed yet: run `npm ci`, which builds");
+  rmSync(fresh, { recursive: true, force: true });
+  const project = ["-p", join(root, "tsconfig.json"), "--outDir", fresh];
+  const { status } = spawnSync(process.execPath, [compiler, ...project], { stdio: "inherit" });
+
+  // npm sets the executable bit when it links a bin, but not again after a rebuild.
+  const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  for (const path of Object.values(bin)) {
+    const built = join(fresh, path.replace(/^dist\//, ""));
+    if (existsSync(built)) chmodSync(built, 0o755);
+  }
+  if (status === 0) writeFileSync(join(fresh, ".built-from"), hash);
+  else process.exitCode = 1; // The compiler has said what is wrong.
+  rmSync(dist, { recursive: true, force: true });
+  if (existsSync(fresh)) renameSync(fresh, dist);
 }
