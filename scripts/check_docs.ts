@@ -3,6 +3,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { blocksOf, type DocBlock, docstringsOf } from "./doc_blocks.ts";
+import { findRuntimes, installRuntimes, type Runtime } from "./runtimes.ts";
 import { filesBelow, readText, report, root, run, withScratchFolder } from "./workspace.ts";
 
 /** Inside the repository, where "headrace" means the package itself. */
@@ -48,10 +49,23 @@ function writeProject(examples: readonly Example[]): void {
   writeFileSync(join(FOLDER, "tsconfig.json"), JSON.stringify(config));
 }
 
-async function runExample({ name, from }: Example): Promise<string[]> {
+await installRuntimes();
+const { found } = await findRuntimes();
+
+/** The runtime an example is for: the one whose subpath it imports, else the node that runs this. */
+function runtimeOf({ code }: Example): Runtime | undefined {
+  const kind = /from "headrace\/tcp-(deno|bun)"/.exec(code)?.[1] ?? "node";
+  return found.find((runtime) => runtime.kind === kind);
+}
+
+async function runExample(example: Example): Promise<string[]> {
+  const { name, from } = example;
+  const runtime = runtimeOf(example);
+  if (runtime === undefined) return [`${from}: its runtime could not be had`];
   return withScratchFolder(async (cwd) => {
     const file = join(FOLDER, "built", `${name}.js`);
-    const { code, output } = await run(process.execPath, [file], {
+    const flags = runtime.kind === "deno" ? ["run", "-A"] : [];
+    const { code, output } = await run(runtime.command, [...flags, file], {
       cwd,
       timeoutMs: EXAMPLE_LIMIT_MS,
     });
@@ -70,16 +84,18 @@ const problems = ignored
 writeProject(examples);
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 const types = await run(process.execPath, [compiler, "-p", join(FOLDER, "tsconfig.json")]);
-if (types.code !== 0) problems.push(...types.output.trim().split("\n"));
-else {
-  const waiting = [...examples];
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      problems.push(...(await runExample(next)));
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-}
+const typeErrors = types.code === 0 ? [] : types.output.trim().split("\n");
+problems.push(...typeErrors);
+
+const waiting = examples.filter(
+  ({ name }) => !typeErrors.some((line) => line.includes(`${name}.ts`)),
+);
+const worker = async (): Promise<void> => {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    problems.push(...(await runExample(next)));
+  }
+};
+await Promise.all(Array.from({ length: AT_ONCE }, worker));
 report(
   "docs",
   problems,

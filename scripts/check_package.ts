@@ -9,8 +9,8 @@ import { readJson, report, root, run, withScratchFolder } from "./workspace.ts";
 const problems: string[] = [];
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 
-/** Subpaths of one runtime alone; their types may be those of Node. */
-const NODE_TYPED = /^\.\/(?:tcp|checkpoint|config|safetensors)/;
+/** Subpaths that touch a runtime; their types may need Node's. */
+const NODE_TYPED = /^\.\/(?:tcp|checkpoint|config|safetensors\/node)/;
 const subpaths = Object.keys(readJson<Manifest>("deno.json").exports);
 const nameOf = (subpath: string): string => subpath.replace(/^\./, "headrace");
 const kindOf = (subpath: string): string | undefined => /-(node|deno|bun)$/.exec(subpath)?.[1];
