@@ -1,20 +1,21 @@
 // This module runs in every runtime.
 import { IntegrityError, LimitError, ProtocolError } from "../errors.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Compression } from "./compression.ts";
 import { none } from "./none.ts";
 
 /** Options of {@linkcode decodeChunk}. */
 export interface DecodeOptions {
-  /** What may come in, beside `none`. */
+  /** The compressions that can be undone; `none` always can. */
   readonly codecs: readonly Compression[];
-  /** The most bytes that a chunk may come to. */
-  readonly maxChunkBytes: number;
+  /** The most bytes that a chunk may come to; default 64 MiB. */
+  readonly maxChunkBytes?: number;
 }
 
 /**
- * Undoes a chunk's compression.
+ * A chunk's uncompressed bytes: themselves where the codec is `none`.
  *
- * @throws {ProtocolError} for a codec that was not agreed on.
+ * @throws {ProtocolError} for a codec that is not among `codecs`.
  * @throws {LimitError} for a chunk that is declared larger than `maxChunkBytes`, before anything is allocated.
  * @throws {IntegrityError} in transit, or rejects with it, for damaged bytes.
  */
@@ -24,17 +25,18 @@ export function decodeChunk(
   rawBytes: number,
   options: DecodeOptions,
 ): Uint8Array | Promise<Uint8Array> {
-  if (!Number.isSafeInteger(rawBytes) || rawBytes < 0 || rawBytes > options.maxChunkBytes) {
+  const { codecs, maxChunkBytes = DEFAULT_LIMITS.maxChunkBytes } = options;
+  if (!Number.isSafeInteger(rawBytes) || rawBytes < 0 || rawBytes > maxChunkBytes) {
     throw new LimitError(
-      `A chunk may have at most ${options.maxChunkBytes} bytes, but one of ${rawBytes} is declared`,
+      `A chunk may have at most ${maxChunkBytes} bytes, but one of ${rawBytes} is declared`,
     );
   }
-  const codec =
-    codecName === none.name ? none : options.codecs.find(({ name }) => name === codecName);
+  const codec = codecName === none.name ? none : codecs.find(({ name }) => name === codecName);
   if (!codec) {
-    const known = [none, ...options.codecs].map(({ name }) => name).join(", ");
+    const known = [none, ...codecs].map(({ name }) => name).join(", ");
     throw new ProtocolError(`Cannot decompress "${codecName}"; known here: ${known}`);
   }
+  // A codec may come from outside the library, so what it gives is checked here too.
   const check = (raw: Uint8Array) => {
     if (raw.byteLength === rawBytes) return raw;
     throw new IntegrityError(

@@ -37,11 +37,8 @@ export interface DecompressorOptions {
  */
 export class DecompressorStream extends OrderedMapStream<TensorChunk, TensorChunk> {
   constructor(options: DecompressorOptions = {}) {
-    const {
-      codecs = [deflate],
-      maxChunkBytes = DEFAULT_LIMITS.maxChunkBytes,
-      concurrency = 2,
-    } = options;
+    const { codecs = [deflate], concurrency = 2 } = options;
+    const { maxChunkBytes = DEFAULT_LIMITS.maxChunkBytes } = options;
     super(
       (chunk) => {
         const { bytes, codec, rawBytes } = chunk;
