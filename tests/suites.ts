@@ -10,6 +10,10 @@ import { merkleSuite } from "./tensor/merkle.ts";
 import { proofSuite } from "./tensor/proof.ts";
 import { rootSuite } from "./tensor/root.ts";
 import { sha256Suite } from "./tensor/sha256.ts";
+import { memorySuite } from "./transports/memory.ts";
+import { tcpSuite } from "./transports/tcp.ts";
+import { tcpUrlSuite } from "./transports/tcp_url.ts";
+import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
 
 /** Runs unchanged wherever a file in runtimes/ hands it a harness. */
 export const portableSuites: readonly Suite[] = [
@@ -22,7 +26,10 @@ export const portableSuites: readonly Suite[] = [
   proofSuite,
   bitmapSuite,
   digestCacheSuite,
+  tcpUrlSuite,
+  writeCoalescerSuite,
+  memorySuite,
 ];
 
 /** Needs sockets and files, which Node, Deno and Bun have. */
-export const ioSuites: readonly Suite[] = [checksSuite];
+export const ioSuites: readonly Suite[] = [checksSuite, tcpSuite];

@@ -24,7 +24,7 @@ export interface Connection {
    * Ends both ways at once and releases everything; calling it again does nothing. With a `reason`
    * the streams and `closed` error with exactly that, and the peer sees a reset where the transport
    * has one. Without, the streams error with a `TransportError`, and what the link has taken is
-   * still delivered.
+   * still delivered, unless bytes are left unread here: a kernel resets such a link.
    */
   close(reason?: unknown): void;
   /**

@@ -2,41 +2,52 @@ import type { Link, LinkEvents } from "./link.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 import { tcpError } from "./tcp_errors.ts";
 
-/** Of Deno's `TcpConn`, what is used here. */
-export interface DenoTcpConn {
+/** Of Deno's `TcpConn` and `TlsConn`, what both have and is used here. */
+export interface DenoConn {
   readonly remoteAddr: { readonly hostname: string; readonly port: number };
   read(into: Uint8Array): Promise<number | null>;
   write(bytes: Uint8Array): Promise<number>;
   closeWrite(): Promise<void>;
   close(): void;
-  setNoDelay(noDelay?: boolean): void;
-  setKeepAlive(keepAlive?: boolean): void;
+  /** TCP only. */
+  setNoDelay?(noDelay?: boolean): void;
+  /** TCP only. */
+  setKeepAlive?(keepAlive?: boolean): void;
+  /** TLS only. */
+  handshake?(): Promise<unknown>;
 }
 
-/** Of Deno's `TcpListener`, what is used here. */
-export interface DenoTcpListener {
+/** Of Deno's listeners, what is used here. */
+export interface DenoSocketListener {
   readonly addr: { readonly hostname: string; readonly port: number };
-  accept(): Promise<DenoTcpConn>;
+  accept(): Promise<DenoConn>;
   close(): void;
 }
 
 /** Of the `Deno` global, what is used here. */
 export interface DenoNet {
-  connect(options: { hostname: string; port: number; signal?: AbortSignal }): Promise<DenoTcpConn>;
-  listen(options: { hostname: string; port: number }): DenoTcpListener;
+  connect(options: { hostname: string; port: number; signal?: AbortSignal }): Promise<DenoConn>;
+  startTls(conn: DenoConn, options: { hostname: string; caCerts?: string[] }): Promise<DenoConn>;
+  listen(options: { hostname: string; port: number }): DenoSocketListener;
+  listenTls(options: {
+    hostname: string;
+    port: number;
+    cert: string;
+    key: string;
+  }): DenoSocketListener;
 }
 
 /** A connected native socket of Deno's as a {@linkcode Link}. Deno has no reset: it closes. */
 export class DenoSocketLink implements Link {
   readonly remote: string;
-  readonly #socket: DenoTcpConn;
+  readonly #socket: DenoConn;
   readonly #memory: ReadBuffer;
   #events: LinkEvents | undefined;
   #lend = false;
   #reading = false;
   #released = false;
 
-  constructor(socket: DenoTcpConn, remote: string, readBufferBytes: number) {
+  constructor(socket: DenoConn, remote: string, readBufferBytes: number) {
     this.#socket = socket;
     this.remote = remote;
     this.#memory = new ReadBuffer(readBufferBytes);

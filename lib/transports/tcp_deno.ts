@@ -1,26 +1,29 @@
 import { systemClock } from "../clock.ts";
+import { TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Connection, Listener } from "../session/connection.ts";
 import { DenoListener } from "./deno_listener.ts";
-import { type DenoNet, DenoSocketLink, type DenoTcpConn } from "./deno_socket.ts";
+import { type DenoConn, type DenoNet, DenoSocketLink } from "./deno_socket.ts";
 import { LinkConnection } from "./link_connection.ts";
-import { connectNode } from "./node_connect.ts";
-import { listenNode } from "./node_listen.ts";
 import { connectTimeoutError, tcpError } from "./tcp_errors.ts";
-import type { TcpConnectOptions, TcpListenOptions } from "./tcp_options.ts";
-import { formatTcpUrl, parseTcpUrl } from "./tcp_url.ts";
+import {
+  parsePin,
+  requireCertificate,
+  type TcpConnectOptions,
+  type TcpListenOptions,
+} from "./tcp_options.ts";
+import { formatTcpUrl, parseTcpUrl, type TcpAddress } from "./tcp_url.ts";
 
 export type { TcpConnectOptions, TcpListenOptions, TcpOptions } from "./tcp_options.ts";
 
-/** Each read is an asynchronous call, so that larger ones pay. */
+/** Each read is an asynchronous call, so that larger ones pay; see `bench/tcp_reading.ts`. */
 const READ_BUFFER_BYTES = 256 * 1024;
 
-/** TLS goes through Deno's `node:tls`, which shows the peer's certificate; its own API does not. */
-const TLS_READ_STRATEGY = { onread: false, readBufferBytes: 64 * 1024 };
-
 /**
- * Dials `tcp://HOST:PORT` or `tls://HOST:PORT` in Deno, natively for TCP. `keepAliveMs` turns probes
- * on at the system's own interval; a reset is a plain close, which Deno has nothing harder than.
+ * Dials `tcp://HOST:PORT` or `tls://HOST:PORT` by Deno's own sockets. They differ from Node's in
+ * this: `keepAliveMs` turns probes on at the system's own interval (TCP only); a reset is a plain
+ * close; `ca` is trusted beside Deno's own authorities; `pinSha256` is refused, because Deno shows
+ * programs no certificate, and its `node:tls` has no backpressure.
  *
  * @throws {TypeError} when the URL is not such an address or the pin is not a SHA-256.
  * @throws {TransportError} when there is no connection, with the reason in one line. When `signal`
@@ -40,13 +43,18 @@ export async function connect(
   options: TcpConnectOptions = {},
 ): Promise<Connection> {
   const address = parseTcpUrl(url);
-  if (address.secure) return await connectNode(url, options, TLS_READ_STRATEGY);
   const remote = formatTcpUrl(address);
-  const socket = await dial(address.host, address.port, `Connecting to ${remote}`, options);
-  socket.setNoDelay(options.noDelay ?? true);
-  if (options.keepAliveMs !== undefined) socket.setKeepAlive(true);
+  if (options.pinSha256 !== undefined) {
+    parsePin(options.pinSha256);
+    throw new TransportError(
+      `Connecting to ${remote} failed: Deno shows programs no certificate, so none can be pinned. ` +
+        "Give the authority that signed it (ca).",
+      { retryable: false },
+    );
+  }
+  const conn = await dial(address, `Connecting to ${remote}`, options);
   const readBufferBytes = options.readBufferBytes ?? READ_BUFFER_BYTES;
-  return new LinkConnection(new DenoSocketLink(socket, remote, readBufferBytes));
+  return new LinkConnection(new DenoSocketLink(conn, remote, readBufferBytes));
 }
 
 /**
@@ -57,24 +65,27 @@ export async function connect(
  */
 export async function listen(url: string | URL, options: TcpListenOptions = {}): Promise<Listener> {
   const address = parseTcpUrl(url);
-  if (address.secure) return await listenNode(url, options);
-  options.signal?.throwIfAborted();
+  const { secure, host: hostname, port } = address;
+  const { cert = "", key = "", signal } = options;
+  if (secure) requireCertificate(formatTcpUrl(address), options);
+  signal?.throwIfAborted();
   try {
-    const listener = denoNet().listen({ hostname: address.host, port: address.port });
+    const listener = secure
+      ? denoNet().listenTls({ hostname, port, cert, key })
+      : denoNet().listen({ hostname, port });
     return new DenoListener(listener, address, { readBufferBytes: READ_BUFFER_BYTES, ...options });
   } catch (error) {
     throw tcpError(`Listening on ${formatTcpUrl(address)}`, error);
   }
 }
 
-/** Rejects at once on abort and timeout; a connection that is made all the same is closed. */
+/** Rejects on abort and timeout; a connection that is made all the same is closed. */
 async function dial(
-  hostname: string,
-  port: number,
+  { secure, host: hostname, port }: TcpAddress,
   attempt: string,
   options: TcpConnectOptions,
-): Promise<DenoTcpConn> {
-  const { signal, connectTimeoutMs = DEFAULT_LIMITS.connectTimeoutMs } = options;
+): Promise<DenoConn> {
+  const { signal, ca, connectTimeoutMs = DEFAULT_LIMITS.connectTimeoutMs } = options;
   signal?.throwIfAborted();
   const abort = new AbortController();
   const cancelTimer = systemClock.after(connectTimeoutMs, () =>
@@ -82,17 +93,39 @@ async function dial(
   );
   const onAbort = () => abort.abort(signal?.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
+  let conn: DenoConn | undefined;
+  // Closing is what stops a handshake.
+  abort.signal.addEventListener("abort", () => closeQuietly(conn));
   try {
-    const socket = await denoNet().connect({ hostname, port, signal: abort.signal });
-    if (abort.signal.aborted) socket.close();
-    else return socket;
+    conn = await denoNet().connect({ hostname, port, signal: abort.signal });
+    abort.signal.throwIfAborted();
+    conn.setNoDelay?.(options.noDelay ?? true);
+    if (options.keepAliveMs !== undefined) conn.setKeepAlive?.(true);
+    if (secure) {
+      const name = options.serverName ?? hostname;
+      const tls = ca === undefined ? { hostname: name } : { hostname: name, caCerts: [ca] };
+      conn = await denoNet().startTls(conn, tls);
+      abort.signal.throwIfAborted();
+      await conn.handshake?.();
+      abort.signal.throwIfAborted();
+    }
+    return conn;
   } catch (error) {
-    if (!abort.signal.aborted) throw tcpError(attempt, error);
+    closeQuietly(conn);
+    throw abort.signal.aborted ? abort.signal.reason : tcpError(attempt, error);
   } finally {
     cancelTimer();
     signal?.removeEventListener("abort", onAbort);
   }
-  throw abort.signal.reason;
+}
+
+/** A connection that failed, or is being handed to TLS, cannot be closed (again). */
+function closeQuietly(conn: DenoConn | undefined): void {
+  try {
+    conn?.close();
+  } catch {
+    // Nothing is left to close.
+  }
 }
 
 function denoNet(): DenoNet {

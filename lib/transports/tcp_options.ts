@@ -21,7 +21,7 @@ export interface TcpConnectOptions extends TcpOptions {
   ca?: string;
   /**
    * The SHA-256 of the peer's certificate in hexadecimal, colons allowed. That one certificate is
-   * then trusted whoever signed it and whatever name it holds, and no other.
+   * then trusted whoever signed it and whatever name it holds, and no other. Not in Deno.
    */
   pinSha256?: string;
   /** The name that the peer's certificate must hold. Default: the URL's host. */

@@ -18,8 +18,10 @@ export function makeCertificate(): TestCertificate {
     const certFile = join(folder, "cert.pem");
     const keyFile = join(folder, "key.pem");
     const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+    // Deno refuses an authority's certificate at the end of a chain.
+    const usage = "basicConstraints=critical,CA:FALSE";
     const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    const subject = ["-subj", "/CN=localhost", "-addext", names];
+    const subject = ["-subj", "/CN=localhost", "-addext", names, "-addext", usage];
     execFileSync(
       "openssl",
       ["req", "-x509", ...curve, ...subject, "-keyout", keyFile, "-out", certFile],
