@@ -64,6 +64,8 @@ async function runExample(example: Example): Promise<string[]> {
   if (runtime === undefined) return [`${from}: its runtime could not be had`];
   return withScratchFolder(async (cwd) => {
     const file = join(FOLDER, "built", `${name}.js`);
+    // What a reader's own folder has at least.
+    writeFileSync(join(cwd, "package.json"), '{ "type": "module" }\n');
     const flags = runtime.kind === "deno" ? ["run", "-A"] : [];
     const { code, output } = await run(runtime.command, [...flags, file], {
       cwd,
