@@ -71,6 +71,8 @@ export class FileHandles {
   readonly #present: Set<string>;
   /** In the order of their last use. */
   readonly #opened = new Map<string, Promise<Opened>>();
+  /** Files that are being closed, and still open. */
+  #closing = 0;
   readonly #waiting: (() => void)[] = [];
 
   /**
@@ -108,9 +110,8 @@ export class FileHandles {
     for (;;) {
       let opening = this.#opened.get(path);
       if (opening === undefined) {
-        if (this.#opened.size >= this.#maxOpen && !(await this.#closeIdle())) continue;
-        // Others ran while that one was closed.
-        if (this.#opened.has(path) || this.#opened.size >= this.#maxOpen) continue;
+        if (this.#isFull()) await this.#closeIdle();
+        if (this.#opened.has(path) || this.#isFull()) continue; // others ran meanwhile
         opening = this.#open(path);
       }
       this.#opened.delete(path);
@@ -140,17 +141,25 @@ export class FileHandles {
     return { handle, users: 0 };
   }
 
-  /** Closes the file unused for longest; false when that took waiting, and all may have changed. */
-  async #closeIdle(): Promise<boolean> {
+  #isFull(): boolean {
+    return this.#opened.size + this.#closing >= this.#maxOpen;
+  }
+
+  /** Closes the file unused for longest, or waits for one to become unused. */
+  async #closeIdle(): Promise<void> {
     for (const [path, opening] of this.#opened) {
       const opened = await opening.catch(() => undefined);
-      if (opened === undefined || this.#opened.get(path) !== opening) return false;
+      if (opened === undefined || this.#opened.get(path) !== opening) return; // all may have changed
       if (opened.users > 0) continue;
       this.#opened.delete(path);
-      await opened.handle.close();
-      return true;
+      this.#closing++;
+      try {
+        await opened.handle.close();
+      } finally {
+        this.#closing--;
+      }
+      return;
     }
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return false;
   }
 }

@@ -56,7 +56,7 @@ export class Staging {
     }
     for (let attempt = 1; ; attempt++) {
       try {
-        await mkdir(this.folder, { recursive: true });
+        await makeFolder(this.folder);
         if (!(await lstat(this.folder)).isDirectory()) {
           throw new StorageError(`Cannot use ${this.folder}: it is not a folder; delete it`);
         }
@@ -119,5 +119,18 @@ export class Staging {
     } catch {
       // gone, or another process moved in: the folder is no longer ours
     }
+  }
+}
+
+/** Makes the folder and those above it. (Node's own recursion says ENOENT for a read-only disk.) */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (cause) {
+    const code = errnoOf(cause);
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || dirname(path) === path) throw cause;
+    await makeFolder(dirname(path));
+    await makeFolder(path);
   }
 }
