@@ -8,6 +8,8 @@ const MiB = 1024 * KiB;
  * A peer's own copy can be lowered or raised through its options.
  */
 export interface Limits {
+  /** A tensor. What is kept for each of its leaves is 32 bytes and a bit. */
+  maxTensorBytes: number;
   /** A chunk of a tensor, uncompressed; also the most that one codec call may produce. */
   maxChunkBytes: number;
   /** A control frame's payload, its check included. */
@@ -46,6 +48,7 @@ export interface Limits {
 
 /** The values in force where nothing else is said. */
 export const DEFAULT_LIMITS: Readonly<Limits> = {
+  maxTensorBytes: 1024 * 1024 * MiB,
   maxChunkBytes: 64 * MiB,
   maxControlBytes: 8 * KiB,
   maxPageBytes: 64 * KiB,

@@ -20,6 +20,11 @@ export interface TensorSink {
   held(): Promise<Held | undefined>;
   /** From here on the tensor is put together from this version; leaves not in `keep` are forgotten. */
   begin(version: SourceVersion, keep: readonly LeafDigest[]): Promise<void>;
+  /**
+   * Memory for a leaf that is about to come, where the sink has its own: the bytes are received
+   * right into it, and `write` is then called with that very view.
+   */
+  buffer?(index: number): Uint8Array;
   /** Takes a verified leaf; the bytes may be reused once the promise is kept. */
   write(leaf: LeafDigest, bytes: Uint8Array): Promise<void>;
   /** All leaves are here and the root matches. */

@@ -1,0 +1,61 @@
+// This module runs in every runtime.
+import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
+import type { TensorSink } from "../tensor/sink.ts";
+import type { ChunkHead } from "../wire/chunk_head.ts";
+import type { BufferPool } from "./buffer_pool.ts";
+
+/**
+ * The memory that a tensor's leaves are received into: the sink's own where it has some, pooled
+ * where not. A chunk of a part of a leaf lands at its place in the leaf.
+ */
+export class LeafBuffers {
+  readonly #byteLength: number;
+  readonly #sink: TensorSink;
+  readonly #pool: BufferPool;
+  readonly #open = new Map<number, Uint8Array>();
+
+  constructor(byteLength: number, sink: TensorSink, pool: BufferPool) {
+    this.#byteLength = byteLength;
+    this.#sink = sink;
+    this.#pool = pool;
+  }
+
+  /** Where a chunk's bytes go as they come off the link. */
+  allocate(head: ChunkHead): Uint8Array {
+    if (head.codec !== 0) return new Uint8Array(head.encodedBytes);
+    return this.#within(head.byteOffset, head.rawBytes) ?? new Uint8Array(head.rawBytes);
+  }
+
+  /** Puts an uncompressed chunk where it belongs, if it is not there yet. */
+  place(byteOffset: number, bytes: Uint8Array): Uint8Array {
+    const place = this.#within(byteOffset, bytes.byteLength);
+    if (!place || place.buffer === bytes.buffer) return bytes;
+    place.set(bytes);
+    return place;
+  }
+
+  /** The bytes of a whole leaf, given its parts as they were placed. */
+  whole(index: number, parts: readonly Uint8Array[]): Uint8Array {
+    return parts.length === 1 ? (parts[0] as Uint8Array) : (this.#open.get(index) as Uint8Array);
+  }
+
+  /** The leaf's memory is needed no more. */
+  free(index: number): void {
+    const buffer = this.#open.get(index);
+    if (this.#open.delete(index) && buffer && !this.#sink.buffer) this.#pool.give(buffer);
+  }
+
+  /** The place of bytes that lie within one leaf; `undefined` for whole leaves, which need no place. */
+  #within(byteOffset: number, byteLength: number): Uint8Array | undefined {
+    const index = Math.floor(byteOffset / LEAF_BYTES);
+    const within = byteOffset - index * LEAF_BYTES;
+    const length = leafLength(index, this.#byteLength);
+    if (within + byteLength > length) return undefined;
+    let leaf = this.#open.get(index);
+    if (!leaf) {
+      leaf = this.#sink.buffer?.(index) ?? this.#pool.take(length);
+      this.#open.set(index, leaf);
+    }
+    return leaf.subarray(within, within + byteLength);
+  }
+}

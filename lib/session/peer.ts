@@ -1,0 +1,462 @@
+// This module runs in every runtime.
+import { type Clock, systemClock } from "../clock.ts";
+import type { Compression } from "../codec/compression.ts";
+import { deflate } from "../codec/deflate.ts";
+import { deferred } from "../deferred.ts";
+import { HeadraceError, NotFoundError, RetryExhaustedError, UnauthorisedError } from "../errors.ts";
+import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
+import { type Sha256, sha256 } from "../platform/sha256.ts";
+import { FrameLink } from "../streams/frame_link.ts";
+import { type AddressPattern, checkAddress, parsePattern, type TensorAddress } from "../tensor/address.ts";
+import { checkChunkBytes } from "../tensor/chunk.ts";
+import { DigestCache } from "../tensor/digest_cache.ts";
+import type { SinkStore, TensorSink } from "../tensor/sink.ts";
+import type { SourceVersion, TensorSource, TensorStore } from "../tensor/source.ts";
+import { decodeMessage, encodeMessage } from "../wire/control.ts";
+import { FRAME, type FrameHeader } from "../wire/frame_header.ts";
+import type { ListingEntry } from "../wire/listing.ts";
+import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
+import { BufferPool } from "./buffer_pool.ts";
+import { Channel, type StreamParty } from "./channel.ts";
+import type { Connect, Connection } from "./connection.ts";
+import { Dialler } from "./dialler.ts";
+import { ListingAnswer, ListingRequest } from "./listing.ts";
+import { Pace } from "./pace.ts";
+import { Receiving } from "./receiving.ts";
+import { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "./retry.ts";
+import { Sending } from "./sending.ts";
+import { Serving } from "./serving.ts";
+import type { SessionContext } from "./session_context.ts";
+import { StreamSink } from "./stream_sink.ts";
+import { Transfer } from "./transfer.ts";
+import { TransferMeter } from "./transfer_meter.ts";
+
+/** Options of a {@linkcode TensorPeer}. */
+export interface TensorPeerOptions {
+  /** What the other end may list and request; nothing where left out. */
+  readonly store?: TensorStore;
+  /** Takes what the other end pushes; pushes are refused where left out. */
+  readonly sinks?: SinkStore;
+  /** Whether the given connection was accepted from a listener rather than dialled; default `false`. */
+  readonly accepted?: boolean;
+  /** Names this end to the other; default `"headrace"`. */
+  readonly node?: string;
+  /** `worker`, `coordinator` or `mixed` (default). */
+  readonly role?: string;
+  /** Said to the other end when dialling. */
+  readonly token?: string;
+  /** Lets a peer in by its token; default: everybody. Compare in constant time. */
+  readonly authorise?: (token: string | undefined) => boolean;
+  /** Uncompressed bytes of a chunk, 1 KiB to 64 MiB; default 1 MiB. */
+  readonly chunkBytes?: number;
+  /** The codecs for chunks, the preferred first; `[]` switches compression off. Default `[deflate]`. */
+  readonly codecs?: readonly Compression[];
+  /** Chunks below this length are sent raw; default 4096. */
+  readonly compressionThresholdBytes?: number;
+  /** Parts of the default limits to replace. */
+  readonly limits?: Partial<Limits>;
+  /** Parts of the default retry policy to replace. */
+  readonly retry?: Partial<RetryPolicy>;
+  /** Digests of what was hashed, to be shared by the peers of one store. */
+  readonly digests?: DigestCache;
+  readonly sha256?: Sha256;
+  readonly clock?: Clock;
+  /** 0 to 1, for jitter. */
+  readonly random?: () => number;
+  /** Told of every transfer that the other end begins. */
+  readonly onTransfer?: (transfer: Transfer) => void;
+}
+
+/** Options of a single transfer. */
+export interface TransferOptions {
+  /** 0 to 255, default 50; low is 0, high 100, critical 200. */
+  readonly priority?: number;
+  /** Whether leaves carry digests; `"none"` trusts the link and the source. Default `"sha256"`. */
+  readonly digest?: DigestMode;
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@linkcode TensorPeer.requestTensor}. */
+export interface RequestOptions extends TransferOptions {
+  /**
+   * Where the tensor goes: `"stream"` (the default) to the transfer's `readable`, or to the sink
+   * that is made once the tensor's dtype and shape are known.
+   */
+  readonly into?: "stream" | ((offer: Offer) => Promise<TensorSink> | TensorSink);
+  /** The version to which the request is bound; another one is an integrity error at source. */
+  readonly version?: SourceVersion;
+}
+
+/** One attempt at a transfer over one connection. */
+interface Attempt {
+  readonly done: Promise<void>;
+  cancel(reason: unknown): void;
+}
+
+const DEFAULT_PRIORITY = 50;
+const DEFAULT_CHUNK_BYTES = 1024 * 1024;
+const DEFAULT_THRESHOLD_BYTES = 4096;
+const MOST_BUFFERS_KEPT = 12;
+
+/**
+ * Either end of a connection over which tensors move both ways. Given a `connect` function it dials
+ * when it has something to do, dials again after a cut, and its transfers carry on from the leaves
+ * that the receiver has verified; given a connection it lives as long as that.
+ *
+ * @example
+ * ```ts
+ * import { ByteSource, TensorPeer } from "headrace";
+ * import { connectionPair } from "headrace/memory";
+ *
+ * const weights = new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer);
+ * const store = {
+ *   async *list() {},
+ *   open: async () => new ByteSource(weights, { dtype: "F32", shape: [4] }),
+ * };
+ * const [here, there] = connectionPair();
+ * await using server = new TensorPeer(there, { store, accepted: true });
+ * await using client = new TensorPeer(here);
+ *
+ * const transfer = client.requestTensor({ model: "m", partition: "default", tensor: "w" });
+ * for await (const bytes of transfer.readable) console.log(bytes.byteLength); // 16
+ * await transfer.done;
+ * ```
+ */
+export class TensorPeer implements AsyncDisposable {
+  readonly #options: TensorPeerOptions;
+  readonly #context: SessionContext;
+  readonly #retry: RetryPolicy;
+  readonly #hello: Hello;
+  readonly #dialler: Dialler;
+  readonly #canRedial: boolean;
+  readonly #transfers = new Set<Transfer>();
+  readonly #closed = deferred<void>();
+  /** Bytes that earlier links have sent and received. */
+  #sentBefore = 0;
+  #receivedBefore = 0;
+
+  /** @throws {RangeError} for a chunk size that is not a whole number from 1 KiB to 64 MiB. */
+  constructor(link: Connection | Connect, options: TensorPeerOptions = {}) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const clock = options.clock ?? systemClock;
+    this.#options = options;
+    this.#retry = { ...DEFAULT_RETRY_POLICY, ...options.retry };
+    this.#context = {
+      clock,
+      limits,
+      sha256: options.sha256 ?? sha256,
+      digests: options.digests ?? new DigestCache(limits.maxCachedDigests),
+      buffers: new BufferPool(MOST_BUFFERS_KEPT),
+      codecs: options.codecs ?? [deflate],
+      thresholdBytes: options.compressionThresholdBytes ?? DEFAULT_THRESHOLD_BYTES,
+      chunkBytes: checkChunkBytes(options.chunkBytes ?? DEFAULT_CHUNK_BYTES),
+      maxRefetches:
+        this.#retry.maxRetries === "unlimited" ? Number.POSITIVE_INFINITY : this.#retry.maxRetries,
+    };
+    this.#hello = {
+      instance: crypto.getRandomValues(new Uint8Array(16)),
+      node: options.node ?? "headrace",
+      role: options.role ?? "mixed",
+      codecs: this.#context.codecs.map((codec) => codec.name),
+      features: [],
+      maxChunkBytes: limits.maxChunkBytes,
+      ...(options.token !== undefined && { token: options.token }),
+    };
+    this.#canRedial = typeof link === "function";
+    this.#dialler = new Dialler({
+      open: async (signal) =>
+        this.#greet(typeof link === "function" ? await link(signal) : link, signal),
+      policy: this.#canRedial ? this.#retry : { ...this.#retry, maxRetries: 0 },
+      clock,
+      random: options.random ?? Math.random,
+    });
+    if (!this.#canRedial) this.#liveAndDie();
+  }
+
+  /** Settles when the peer is closed or, for a peer over a given connection, when that has ended. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** The transfers under way, both directions, whoever began them. */
+  get transfers(): readonly Transfer[] {
+    return [...this.#transfers];
+  }
+
+  /** Bytes written to connections since the peer was made, everything counted. */
+  get sentBytes(): number {
+    return this.#sentBefore + (this.#dialler.current?.link.sentBytes ?? 0);
+  }
+
+  /** Bytes read from connections since the peer was made, everything counted. */
+  get receivedBytes(): number {
+    return this.#receivedBefore + (this.#dialler.current?.link.receivedBytes ?? 0);
+  }
+
+  /** What the other end calls itself, once HELLO is said. */
+  async remoteHello(): Promise<Hello> {
+    return (await this.#dialler.channel()).link.remoteHello;
+  }
+
+  /** Asks for a tensor. */
+  requestTensor(address: TensorAddress, options: RequestOptions = {}): Transfer {
+    checkAddress(address);
+    const { version } = options;
+    const stream =
+      options.into === undefined || options.into === "stream"
+        ? new StreamSink((reason) => transfer.cancel(reason))
+        : undefined;
+    const open = async (offer: Offer): Promise<TensorSink> =>
+      stream?.attach(offer.descriptor) ??
+      (options.into as (offer: Offer) => Promise<TensorSink> | TensorSink)(offer);
+    const { transfer, meter, id } = this.#begin(address, "in", options, stream?.readable);
+    void this.#drive(transfer, meter, version !== undefined, (channel, epoch) => {
+      const digest = options.digest ?? "sha256";
+      const receiving = new Receiving({
+        channel,
+        context: this.#context,
+        meter,
+        digest,
+        open: (offer) => {
+          transfer.enter("moving", offer.descriptor);
+          return open(offer);
+        },
+        onPhase: (phase) => transfer.enter(phase),
+      });
+      const { priority } = transfer;
+      const request = { id, epoch, address, priority, digest, ...(version && { version }) };
+      channel.link.send(encodeMessage("request", receiving.stream, request));
+      return receiving;
+    });
+    transfer.done.catch((reason) => stream?.fail(reason));
+    return transfer;
+  }
+
+  /** Sends a tensor to the other end, if that accepts it. */
+  streamTensor(
+    address: TensorAddress,
+    source: TensorSource,
+    options: TransferOptions = {},
+  ): Transfer {
+    checkAddress(address);
+    const { transfer, meter, id } = this.#begin(address, "out", options);
+    void this.#drive(transfer, meter, false, (channel, epoch) => {
+      transfer.enter("moving", source.descriptor);
+      const digest = options.digest ?? "sha256";
+      const offer = { id, epoch, address, priority: transfer.priority, digest };
+      return new Sending({ channel, context: this.#context, source, offer, meter });
+    });
+    return transfer;
+  }
+
+  /**
+   * What the other end has, in the order in which its files hold it.
+   *
+   * @param pattern `model/partition/tensor`, `*` a wildcard, names left out match all.
+   */
+  async list(
+    pattern: AddressPattern | string = "",
+    options: { readonly roots?: boolean } = {},
+  ): Promise<ListingEntry[]> {
+    const wanted = typeof pattern === "string" ? parsePattern(pattern) : pattern;
+    const { maxListEntries } = this.#context.limits;
+    for (let failures = 1; ; failures++) {
+      try {
+        const channel = await this.#dialler.channel();
+        return await new ListingRequest(channel, wanted, options.roots ?? false, maxListEntries).done;
+      } catch (error) {
+        await this.#pauseOrThrow(error, failures);
+      }
+    }
+  }
+
+  /** Cancels a transfer by its id; `false` when there is none. */
+  cancel(id: string, reason?: unknown): boolean {
+    const transfer = this.transfers.find((one) => one.id === id);
+    transfer?.cancel(reason);
+    return transfer !== undefined;
+  }
+
+  /** Cancels what is under way, says goodbye and lets go of the connection. */
+  async close(reason: unknown = new DOMException("The peer was closed", "AbortError")): Promise<void> {
+    for (const transfer of this.transfers) transfer.cancel(reason);
+    const link = this.#dialler.current?.link;
+    this.#dialler.close(reason);
+    await link?.goodbye();
+    this.#closed.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** A given connection is greeted at once; its end is the peer's. */
+  async #liveAndDie(): Promise<void> {
+    try {
+      const { link } = await this.#dialler.channel();
+      await link.closed;
+      this.#closed.resolve();
+    } catch (error) {
+      this.#closed.reject(error instanceof RetryExhaustedError ? (error.cause ?? error) : error);
+    }
+  }
+
+  async #greet(connection: Connection, signal: AbortSignal): Promise<Channel> {
+    const { clock, limits } = this.#context;
+    const accepted = this.#options.accepted ?? false;
+    const channel = new Channel(!accepted, limits.maxTransfers, new Pace(clock), (...began) =>
+      this.#answer(...began),
+    );
+    const link = await FrameLink.open(connection, {
+      hello: this.#hello,
+      handler: channel,
+      accepted,
+      authorise: ({ token }) => {
+        if (!accepted || (this.#options.authorise?.(token) ?? true)) return;
+        throw new UnauthorisedError(
+          token === undefined ? "A token is needed to connect" : "The token is not the right one",
+        );
+      },
+      limits,
+      clock,
+      signal,
+    });
+    const count = () => {
+      this.#sentBefore += link.sentBytes;
+      this.#receivedBefore += link.receivedBytes;
+    };
+    link.closed.then(count, count);
+    return channel;
+  }
+
+  #begin(
+    address: TensorAddress,
+    direction: "in" | "out",
+    options: TransferOptions,
+    readable?: ReadableStream<Uint8Array>,
+    id: Uint8Array = crypto.getRandomValues(new Uint8Array(16)),
+  ): { transfer: Transfer; meter: TransferMeter; id: Uint8Array } {
+    const priority = options.priority ?? DEFAULT_PRIORITY;
+    if (!Number.isInteger(priority) || priority < 0 || priority > 255) {
+      throw new RangeError(`A priority must be a whole number from 0 to 255, found ${priority}`);
+    }
+    const meter = new TransferMeter(this.#context.clock, () => this.#dialler.progressed());
+    const transfer: Transfer = new Transfer({
+      id,
+      address,
+      direction,
+      priority,
+      meter,
+      ...(readable && { readable }),
+      abort: (reason) => this.#attempts.get(transfer)?.cancel(reason),
+    });
+    this.#transfers.add(transfer);
+    const onAbort = () => transfer.cancel(options.signal?.reason);
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    if (options.signal?.aborted) onAbort();
+    const over = () => {
+      this.#transfers.delete(transfer);
+      options.signal?.removeEventListener("abort", onAbort);
+    };
+    transfer.done.then(over, over);
+    return { transfer, meter, id };
+  }
+
+  readonly #attempts = new Map<Transfer, Attempt>();
+
+  /** Makes attempts until one succeeds or no further one is allowed. */
+  async #drive(
+    transfer: Transfer,
+    meter: TransferMeter,
+    isPinned: boolean,
+    attempt: (channel: Channel, epoch: number) => Attempt,
+  ): Promise<void> {
+    let failures = 0;
+    let verifiedBytes = 0;
+    for (let epoch = 0; !transfer.isOver; epoch++) {
+      try {
+        transfer.enter(epoch === 0 ? "connecting" : "retrying");
+        const channel = await this.#dialler.channel();
+        if (transfer.isOver) return;
+        const current = attempt(channel, epoch);
+        this.#attempts.set(transfer, current);
+        await current.done;
+        transfer.settle("complete");
+      } catch (error) {
+        if (meter.verifiedBytes > verifiedBytes) failures = 0;
+        verifiedBytes = meter.verifiedBytes;
+        meter.retries++;
+        const isFinal = isPinned && error instanceof HeadraceError && error.code === "integrity";
+        try {
+          if (isFinal) throw error;
+          await this.#pauseOrThrow(error, ++failures);
+        } catch (final) {
+          transfer.settle("failed", final);
+        }
+      } finally {
+        this.#attempts.delete(transfer);
+      }
+    }
+  }
+
+  /** Waits before another attempt, or throws what ends them. A lost link's pause is the dialler's. */
+  async #pauseOrThrow(error: unknown, failures: number): Promise<void> {
+    const isRetryable = error instanceof HeadraceError && error.retryable;
+    if (!isRetryable || !this.#canRedial) throw error;
+    if (!this.#dialler.current) return;
+    if (!mayRetry(this.#retry, failures)) {
+      throw new RetryExhaustedError(
+        `Gave up after ${failures} failed attempts in a row: ${error.message}`,
+        failures,
+        { cause: error, ...(error.address !== undefined && { address: error.address }) },
+      );
+    }
+    await this.#dialler.pause(retryDelayMs(this.#retry, failures, this.#options.random));
+  }
+
+  /** Takes a stream that the other end began. */
+  #answer(channel: Channel, header: FrameHeader, payload: Uint8Array): StreamParty {
+    const context = this.#context;
+    const { stream } = header;
+    const store = this.#options.store ?? NO_STORE;
+    if (header.type === FRAME.list) {
+      const list = decodeMessage("list", header, payload);
+      return new ListingAnswer(channel, stream, list, store, context);
+    }
+    if (header.type === FRAME.request) {
+      const request = decodeMessage("request", header, payload);
+      const { address, priority, id } = request;
+      const { transfer, meter } = this.#begin(address, "out", { priority }, undefined, id);
+      transfer.enter("moving");
+      const serving = new Serving({ channel, context, meter, stream, request, store });
+      return this.#follow(transfer, serving);
+    }
+    const offer = decodeMessage("offer", header, payload);
+    const { address, priority, digest, id } = offer;
+    const { transfer, meter } = this.#begin(address, "in", { priority }, undefined, id);
+    transfer.enter("moving", offer.descriptor);
+    const open = async (): Promise<TensorSink> => {
+      if (!this.#options.sinks) throw new UnauthorisedError("This peer takes no pushes");
+      return this.#options.sinks.accept(offer.address, offer.descriptor);
+    };
+    const pushed = { stream, offer };
+    return this.#follow(transfer, new Receiving({ channel, context, meter, digest, open, pushed }));
+  }
+
+  #follow<T extends Attempt & StreamParty>(transfer: Transfer, attempt: T): T {
+    this.#attempts.set(transfer, attempt);
+    attempt.done
+      .then(
+        () => transfer.settle("complete"),
+        (error) => transfer.settle("failed", error),
+      )
+      .finally(() => this.#attempts.delete(transfer));
+    this.#options.onTransfer?.(transfer);
+    return attempt;
+  }
+}
+
+const NO_STORE: TensorStore = {
+  async *list() {},
+  open: () => Promise.reject(new NotFoundError("This peer serves nothing")),
+};

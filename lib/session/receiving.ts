@@ -1,0 +1,408 @@
+// This module runs in every runtime.
+import { decodeChunk } from "../codec/decode_chunk.ts";
+import { deferred } from "../deferred.ts";
+import { IntegrityError, ProtocolError } from "../errors.ts";
+import { ChunkCollector } from "../streams/chunk_collector.ts";
+import { LeafCollector, type WholeLeaf } from "../streams/leaf_collector.ts";
+import { verifyChecksum } from "../streams/verifier_stream.ts";
+import { formatAddress } from "../tensor/address.ts";
+import { equalBytes } from "../tensor/bytes.ts";
+import type { LeafDigest, TensorChunk } from "../tensor/chunk.ts";
+import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
+import { tensorRoot } from "../tensor/root.ts";
+import type { TensorSink } from "../tensor/sink.ts";
+import type { ChunkHead } from "../wire/chunk_head.ts";
+import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
+import { FLAG_LAST, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
+import type { Complete, DigestMode, Offer } from "../wire/messages.ts";
+import { decodeDigestPage, encodeNumber, encodeRanges } from "../wire/pages.ts";
+import type { Channel, StreamParty } from "./channel.ts";
+import { haveFrames } from "./have_frames.ts";
+import { LeafBuffers } from "./leaf_buffers.ts";
+import { LeafLedger } from "./leaf_ledger.ts";
+import type { SessionContext } from "./session_context.ts";
+import type { TransferMeter } from "./transfer_meter.ts";
+
+/** What a {@linkcode Receiving} receives, and where it goes. */
+export interface ReceivingOptions {
+  readonly channel: Channel;
+  readonly context: SessionContext;
+  readonly meter: TransferMeter;
+  readonly digest: DigestMode;
+  /** Gives the sink once the offer is known; refuses by throwing. */
+  readonly open: (offer: Offer) => Promise<TensorSink>;
+  /** The stream and the offer that the other end began it with; left out, one is begun here. */
+  readonly pushed?: { readonly stream: number; readonly offer: Offer };
+  /** Told when the sender is busy with something else than sending. */
+  readonly onPhase?: (phase: string) => void;
+}
+
+/** Everything that exists from the moment the sink is open. */
+interface Open {
+  readonly offer: Offer;
+  readonly sink: TensorSink;
+  readonly ledger: LeafLedger;
+  readonly buffers: LeafBuffers;
+  readonly chunks: ChunkCollector;
+  readonly leaves: LeafCollector;
+}
+
+/** How often a tensor whose root does not match is compared and mended. */
+const MAX_MENDS = 2;
+const NO_DIGEST: Uint8Array = new Uint8Array(32);
+
+/** The receiving end of one attempt at a transfer: says what it has, verifies, stores, asks again. */
+export class Receiving implements StreamParty {
+  /** The number under which frames travel. */
+  readonly stream: number;
+  readonly #done = deferred<void>();
+  readonly #options: ReceivingOptions;
+  /** Digests that the sender announced for leaves still to come. */
+  readonly #expected = new Map<number, Uint8Array>();
+  /** Leaves of which a chunk was damaged, until they begin anew. */
+  readonly #damaged = new Set<number>();
+  #open: Open | undefined;
+  #sink: TensorSink | undefined;
+  #comparing: ((digests: Map<number, Uint8Array>) => void) | undefined;
+  #compared = new Map<number, Uint8Array>();
+  #complete: Complete | undefined;
+  #mends = 0;
+  /** Chunks and leaves between their arrival and their being safe. */
+  #busy = 0;
+  /** Asynchronous codecs and digests keep the order through this. */
+  #tail: Promise<void> | undefined;
+  #isOver = false;
+
+  constructor(options: ReceivingOptions) {
+    this.#options = options;
+    this.stream = options.pushed?.stream ?? options.channel.add(this);
+    if (options.pushed) this.#begin(options.pushed.offer);
+  }
+
+  /** Fulfils when the tensor is verified and committed; rejects when the attempt failed. */
+  get done(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  /** Ends the attempt from this end, and tells the other why. What is verified is kept. */
+  cancel(reason: unknown): void {
+    this.#giveUp(reason);
+  }
+
+  fail(error: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const over = () => this.#done.reject(error);
+    (this.#sink?.release() ?? Promise.resolve()).then(over, over);
+  }
+
+  #giveUp(error: unknown): void {
+    if (this.#isOver) return;
+    const { channel } = this.#options;
+    this.fail(error);
+    if (error instanceof ProtocolError) channel.link.close(error);
+    else channel.refuse(this.stream, error);
+  }
+
+  /** Runs work whose failure ends the attempt. */
+  #guard(work: () => void | Promise<void>): void {
+    try {
+      work()?.catch((error) => this.#giveUp(error));
+    } catch (error) {
+      this.#giveUp(error);
+    }
+  }
+
+  frame(header: FrameHeader, payload: Uint8Array): void {
+    switch (header.type) {
+      case FRAME.offer:
+        if (this.#open || this.#options.pushed) throw new ProtocolError("The peer offered twice");
+        return this.#begin(decodeMessage("offer", header, payload));
+      case FRAME.digests:
+        return this.#heardDigests(header, decodeChecked(header, payload));
+      case FRAME.complete:
+        this.#complete = decodeMessage("complete", header, payload);
+        return this.#guard(() => this.#finishWhenWhole());
+      case FRAME.phase:
+        return this.#options.onPhase?.(decodeMessage("phase", header, payload).phase);
+      default:
+        throw new ProtocolError(`A receiver cannot take a ${frameName(header.type)} frame`);
+    }
+  }
+
+  chunk(head: ChunkHead, dataBytes: number): void {
+    const open = this.#opened();
+    if (!open.chunks.isOpen) open.ledger.check(head, open.offer.chunkBytes);
+    open.chunks.begin(head, dataBytes);
+  }
+
+  chunkData(bytes: Uint8Array): void {
+    const chunk = this.#opened().chunks.data(bytes);
+    if (!chunk) return;
+    this.#options.meter.moved(chunk.bytes.byteLength);
+    this.#busy++;
+    this.#inOrder(() => this.#decode(chunk));
+  }
+
+  #opened(): Open {
+    if (this.#open) return this.#open;
+    throw new ProtocolError("The peer sent a chunk before it was accepted");
+  }
+
+  #begin(offer: Offer): void {
+    this.#guard(async () => {
+      const { context, channel, meter, digest } = this.#options;
+      if (offer.chunkBytes > context.limits.maxChunkBytes || offer.digest !== digest) {
+        throw new ProtocolError(
+          `The peer offered chunks of ${offer.chunkBytes} bytes with digest ${offer.digest}`,
+        );
+      }
+      const { byteLength } = offer.descriptor;
+      const sink = await this.#options.open(offer);
+      this.#sink = sink;
+      if (this.#isOver) return sink.release();
+      const windowBytes = Math.max(
+        context.limits.transferWindowBytes,
+        2 * Math.max(offer.chunkBytes, LEAF_BYTES),
+      );
+      const ledger = new LeafLedger(byteLength, windowBytes, context.maxRefetches);
+      const keep = await this.#stillValid(offer, sink);
+      await sink.begin(offer.version, keep);
+      for (const leaf of keep) ledger.keep(leaf, false);
+      if (this.#isOver) return;
+      const buffers = new LeafBuffers(byteLength, sink, context.buffers);
+      const chunks = new ChunkCollector(offer.codecs, (head) => buffers.allocate(head));
+      this.#open = { offer, sink, ledger, buffers, chunks, leaves: new LeafCollector(byteLength) };
+      let heldBytes = 0;
+      for (const leaf of keep) heldBytes += leafLength(leaf.index, byteLength);
+      meter.began(byteLength, heldBytes);
+      if (keep.length > 0) {
+        for (const frame of haveFrames(this.stream, ledger.safe, false)) channel.link.send(frame);
+      }
+      const limit = ledger.grant() ?? 0;
+      channel.link.send(encodeMessage("accept", this.stream, { limit }));
+    });
+  }
+
+  /** What the sink holds that is part of the version on offer. */
+  async #stillValid(offer: Offer, sink: TensorSink): Promise<readonly LeafDigest[]> {
+    const held = await sink.held();
+    if (!held) return [];
+    const isSame = equalBytes(held.version, offer.version);
+    if (offer.digest === "none") return isSame ? held.leaves : [];
+    const hashed = held.leaves.filter((leaf) => !equalBytes(leaf.digest, NO_DIGEST));
+    if (isSame || hashed.length === 0) return hashed;
+    const ledger = new LeafLedger(offer.descriptor.byteLength, 0, 0);
+    for (const leaf of hashed) ledger.keep(leaf, false);
+    const theirs = await this.#compare(ledger);
+    return hashed.filter(({ index, digest }) => equalBytes(digest, theirs.get(index) ?? NO_DIGEST));
+  }
+
+  /** Asks for the sender's digests of the ledger's safe leaves. */
+  #compare(ledger: LeafLedger): Promise<Map<number, Uint8Array>> {
+    return new Promise((resolve) => {
+      this.#compared = new Map();
+      this.#comparing = resolve;
+      for (const frame of haveFrames(this.stream, ledger.safe, true)) {
+        this.#options.channel.link.send(frame);
+      }
+    });
+  }
+
+  #heardDigests(header: FrameHeader, body: Uint8Array): void {
+    const page = decodeDigestPage(body);
+    const into = this.#comparing ? this.#compared : this.#expected;
+    // The sender is at most a window ahead, so that few digests wait; more is an attack.
+    const most = this.#comparing ? Number.POSITIVE_INFINITY : 2 ** 16;
+    for (const [n, digest] of page.digests.entries()) into.set(page.firstLeaf + n, digest);
+    if (into.size > most) throw new ProtocolError("The peer sent digests of leaves it did not send");
+    if ((header.flags & FLAG_LAST) === 0 || !this.#comparing) return;
+    this.#comparing(this.#compared);
+    this.#comparing = undefined;
+  }
+
+  /** Runs a step after the steps before it, at once where those are over. */
+  #inOrder(step: () => void | Promise<void>): void {
+    const run = (): void | Promise<void> => (this.#isOver ? undefined : step());
+    if (this.#tail) {
+      this.#follow(this.#tail.then(run));
+      return;
+    }
+    this.#guard(() => {
+      const result = run();
+      if (result) this.#follow(result);
+    });
+  }
+
+  #follow(work: Promise<void>): void {
+    const tail: Promise<void> = work
+      .catch((error) => this.#giveUp(error))
+      .then(() => {
+        if (this.#tail === tail) this.#tail = undefined;
+      });
+    this.#tail = tail;
+  }
+
+  #decode(chunk: TensorChunk): void | Promise<void> {
+    const { codecs } = this.#options.context;
+    const take = (bytes: Uint8Array) => this.#take({ ...chunk, codec: "none", bytes });
+    const damaged = (error: unknown) => this.#chunkDamaged(chunk, error);
+    let raw: Uint8Array | Promise<Uint8Array>;
+    try {
+      raw = decodeChunk(chunk.bytes, chunk.codec, chunk.rawBytes, { codecs });
+    } catch (error) {
+      return damaged(error);
+    }
+    return raw instanceof Promise ? raw.then(take, damaged) : take(raw);
+  }
+
+  #take(chunk: TensorChunk): Promise<void> | undefined {
+    const { leaves, buffers } = this.#opened();
+    const { byteOffset } = chunk;
+    try {
+      verifyChecksum(chunk);
+    } catch (error) {
+      this.#chunkDamaged(chunk, error);
+      return undefined;
+    }
+    const index = Math.floor(byteOffset / LEAF_BYTES);
+    if (byteOffset % LEAF_BYTES === 0) this.#damaged.delete(index);
+    this.#busy--;
+    if (this.#damaged.has(index)) return undefined;
+    const whole = leaves.add(byteOffset, buffers.place(byteOffset, chunk.bytes));
+    this.#busy += whole.length;
+    let last: Promise<void> | undefined;
+    for (const leaf of whole) {
+      last = last ? last.then(() => this.#verify(leaf)) : this.#verify(leaf);
+    }
+    return last;
+  }
+
+  #verify(leaf: WholeLeaf): Promise<void> | undefined {
+    const { context, digest: mode } = this.#options;
+    const bytes = this.#opened().buffers.whole(leaf.index, leaf.parts);
+    if (mode === "none") {
+      this.#store({ index: leaf.index, digest: NO_DIGEST }, bytes);
+      return undefined;
+    }
+    const digest = context.sha256([bytes]);
+    const judge = (found: Uint8Array): void => {
+      const wanted = this.#expected.get(leaf.index);
+      this.#expected.delete(leaf.index);
+      if (!wanted) throw new ProtocolError(`The peer sent leaf ${leaf.index} without its digest`);
+      if (equalBytes(found, wanted)) return this.#store({ index: leaf.index, digest: found }, bytes);
+      this.#busy--;
+      this.#refetch([leaf.index], `Leaf ${leaf.index} does not match its digest`);
+    };
+    if (digest instanceof Promise) return digest.then(judge);
+    judge(digest);
+    return undefined;
+  }
+
+  #store(leaf: LeafDigest, bytes: Uint8Array): void {
+    const { sink, ledger, buffers } = this.#opened();
+    sink.write(leaf, bytes).then(
+      () => {
+        buffers.free(leaf.index);
+        this.#busy--;
+        if (this.#isOver) return;
+        ledger.keep(leaf, true);
+        this.#options.meter.verified(bytes.byteLength);
+        this.#tellCredit();
+        this.#guard(() => this.#finishWhenWhole());
+      },
+      (error) => this.#giveUp(error),
+    );
+  }
+
+  #tellCredit(): void {
+    const { link } = this.#options.channel;
+    const { ledger } = this.#opened();
+    const limit = ledger.grant();
+    if (limit === undefined && !ledger.isFull) return;
+    const safe = ledger.takeUnacknowledged();
+    if (safe.length > 0) link.send(encodeChecked(FRAME.ack, this.stream, encodeRanges(safe)));
+    if (limit === undefined) return;
+    link.send(encodeChecked(FRAME.credit, this.stream, encodeNumber(limit)));
+  }
+
+  #chunkDamaged(chunk: TensorChunk, error: unknown): void {
+    if (!(error instanceof IntegrityError)) throw error;
+    this.#busy--;
+    const first = Math.floor(chunk.byteOffset / LEAF_BYTES);
+    const last = Math.floor((chunk.byteOffset + chunk.rawBytes - 1) / LEAF_BYTES);
+    if (this.#damaged.has(first)) return;
+    const leaves = Array.from({ length: last - first + 1 }, (_, n) => first + n);
+    if (first === last) this.#damaged.add(first);
+    this.#opened().leaves.drop(first);
+    this.#refetch(leaves, error.message);
+  }
+
+  #refetch(leaves: readonly number[], why: string): void {
+    const { ledger, offer } = this.#opened();
+    for (const index of leaves) {
+      if (ledger.refetch(index)) continue;
+      throw new IntegrityError("transit", `${why}, again and again`, {
+        address: formatAddress(offer.address),
+        byteOffset: index * LEAF_BYTES,
+        retryable: false,
+      });
+    }
+    const ranges = leaves.map((first) => ({ first, count: 1 }));
+    this.#options.channel.link.send(
+      encodeChecked(FRAME.refetch, this.stream, encodeRanges(ranges)),
+    );
+  }
+
+  async #finishWhenWhole(): Promise<void> {
+    if (!this.#complete || this.#busy > 0 || !this.#open || this.#isOver) return;
+    const { ledger, sink, offer } = this.#open;
+    if (!ledger.isFull) {
+      if (ledger.isRefetching) return;
+      throw new ProtocolError(
+        `The peer says it is done, but leaf ${ledger.safe.firstMissing()} never came`,
+      );
+    }
+    const { root, version } = this.#complete;
+    this.#complete = undefined;
+    const address = formatAddress(offer.address);
+    if (!equalBytes(version, offer.version)) {
+      throw new IntegrityError("source", `${address} changed while it was sent`, { address });
+    }
+    if (offer.digest !== "none") {
+      const { context } = this.#options;
+      const ours = await tensorRoot(offer.descriptor, ledger.digests, context.sha256);
+      if (!root || !equalBytes(ours, root)) return this.#mend(address);
+    }
+    await sink.commit(root);
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { channel } = this.#options;
+    channel.remove(this.stream);
+    channel.link.send(encodeMessage("receipt", this.stream, { complete: true }));
+    await sink.release();
+    this.#done.resolve();
+  }
+
+  /** The root differs: finds the leaves that do, and fetches those again. */
+  async #mend(address: string): Promise<void> {
+    const { ledger, sink, offer } = this.#opened();
+    const theirs = await this.#compare(ledger);
+    const differing = new Set<number>();
+    for (const [index, digest] of ledger.digests.entries()) {
+      if (!equalBytes(digest, theirs.get(index) ?? NO_DIGEST)) differing.add(index);
+    }
+    if (differing.size === 0 || ++this.#mends > MAX_MENDS) {
+      throw new IntegrityError("source", `${address} does not have the root that its sender gave`, {
+        address,
+        retryable: false,
+      });
+    }
+    const keep = ledger.digests
+      .map((digest, index) => ({ index, digest }))
+      .filter(({ index }) => !differing.has(index));
+    await sink.begin(offer.version, keep);
+    ledger.forget(differing);
+    this.#refetch([...differing], "The tensor's root does not match");
+  }
+}

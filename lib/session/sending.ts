@@ -1,0 +1,297 @@
+// This module runs in every runtime.
+import { type Deferred, deferred } from "../deferred.ts";
+import { IntegrityError, ProtocolError } from "../errors.ts";
+import { codecNumber } from "../streams/frame_encoder_stream.ts";
+import { formatAddress } from "../tensor/address.ts";
+import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
+import { equalBytes } from "../tensor/bytes.ts";
+import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
+import { tensorRoot } from "../tensor/root.ts";
+import type { TensorSource } from "../tensor/source.ts";
+import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
+import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
+import type { Offer } from "../wire/messages.ts";
+import { decodeBitmapPage, decodeNumber, decodeRanges, encodeDigestPage } from "../wire/pages.ts";
+import type { Channel, StreamParty } from "./channel.ts";
+import { ChunkWriter } from "./chunk_writer.ts";
+import { LeafDigests } from "./leaf_digests.ts";
+import { prepareSegment, type Segment, type SegmentOptions, segmentEnd } from "./segment.ts";
+import type { SessionContext } from "./session_context.ts";
+import type { TransferMeter } from "./transfer_meter.ts";
+
+/** What a {@linkcode Sending} sends, and how. */
+export interface SendingOptions {
+  readonly channel: Channel;
+  readonly context: SessionContext;
+  readonly source: TensorSource;
+  /** The offer's own part; descriptor, version, codecs and chunk size are filled in. */
+  readonly offer: Pick<Offer, "id" | "epoch" | "address" | "priority" | "digest">;
+  readonly meter: TransferMeter;
+  /** The stream that the other end's request began; left out, a new one is begun. */
+  readonly stream?: number;
+}
+
+/** Digests that go into one page. */
+const PAGE_DIGESTS = 1024;
+/** How often a sender that reads without sending says so. */
+const PHASE_INTERVAL_MS = 1000;
+
+/** The sending end of one attempt at a transfer: offers, sends what is missing, proves the whole. */
+export class Sending implements StreamParty {
+  readonly #done = deferred<void>();
+  readonly #options: SendingOptions;
+  readonly #stream: number;
+  readonly #leafTotal: number;
+  readonly #accepted = deferred<void>();
+  readonly #have: LeafBitmap;
+  readonly #refetches: LeafRange[] = [];
+  #queried: LeafBitmap;
+  #limit = 0;
+  /** Replaced whenever somebody waits; kept when credit, a refetch or the end came. */
+  #news: Deferred<void> = deferred();
+  #isOver = false;
+
+  constructor(options: SendingOptions) {
+    this.#options = options;
+    this.#leafTotal = leafCount(options.source.descriptor.byteLength);
+    this.#have = new LeafBitmap(this.#leafTotal);
+    this.#queried = new LeafBitmap(this.#leafTotal);
+    this.#stream = options.stream ?? options.channel.add(this);
+    this.#run().catch((error) => this.#giveUp(error));
+  }
+
+  /** Fulfils when the other end says that it has everything; rejects when the attempt failed. */
+  get done(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  /** Ends the attempt from this end, and tells the other why. */
+  cancel(reason: unknown): void {
+    this.#giveUp(reason);
+  }
+
+  fail(error: unknown): void {
+    this.#isOver = true;
+    this.#accepted.reject(error);
+    this.#done.reject(error);
+    this.#news.resolve();
+  }
+
+  #giveUp(error: unknown): void {
+    if (this.#isOver) return;
+    this.fail(error);
+    this.#options.channel.refuse(this.#stream, error);
+  }
+
+  frame(header: FrameHeader, payload: Uint8Array): void {
+    switch (header.type) {
+      case FRAME.have:
+        return this.#heardHave(header, decodeChecked(header, payload));
+      case FRAME.accept:
+        this.#limit = decodeMessage("accept", header, payload).limit;
+        return this.#accepted.resolve();
+      case FRAME.credit:
+        this.#limit = Math.max(this.#limit, decodeNumber(decodeChecked(header, payload)));
+        return this.#news.resolve();
+      case FRAME.ack:
+        return this.#heardAck(decodeRanges(decodeChecked(header, payload), this.#leafTotal));
+      case FRAME.refetch:
+        this.#refetches.push(...decodeRanges(decodeChecked(header, payload), this.#leafTotal));
+        if (this.#refetches.length > this.#leafTotal) {
+          throw new ProtocolError("The peer asked again for more leaves than the tensor has");
+        }
+        return this.#news.resolve();
+      case FRAME.receipt:
+        this.#isOver = true;
+        this.#options.channel.remove(this.#stream);
+        this.#news.resolve();
+        return this.#done.resolve();
+      default:
+        throw new ProtocolError(`A sender cannot take a ${frameName(header.type)} frame`);
+    }
+  }
+
+  #heardHave(header: FrameHeader, body: Uint8Array): void {
+    const isQuery = (header.flags & FLAG_QUERY) !== 0;
+    const bitmap = isQuery ? this.#queried : this.#have;
+    const page = decodeBitmapPage(body);
+    for (const leaf of leavesOf(page.firstLeaf, page.bits)) {
+      if (leaf >= this.#leafTotal) {
+        throw new ProtocolError(`The peer named leaf ${leaf} of ${this.#leafTotal}`);
+      }
+      bitmap.set(leaf);
+    }
+    if (!isQuery || (header.flags & FLAG_LAST) === 0) return;
+    this.#queried = new LeafBitmap(this.#leafTotal);
+    this.#answer(bitmap).catch((error) => this.#giveUp(error));
+  }
+
+  #heardAck(ranges: readonly LeafRange[]): void {
+    const { byteLength } = this.#options.source.descriptor;
+    for (const { first, count } of ranges) {
+      const end = Math.min((first + count) * LEAF_BYTES, byteLength);
+      this.#options.meter.verified(end - first * LEAF_BYTES);
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { source, offer, context, channel, meter } = this.#options;
+    const { descriptor } = source;
+    const remote = await channel.link.remoteHello;
+    const codecs = context.codecs.filter((codec) => remote.codecs.includes(codec.name));
+    const segments: SegmentOptions = {
+      source,
+      context,
+      pace: channel.pace,
+      chunkBytes: Math.min(context.chunkBytes, remote.maxChunkBytes),
+      codec: codecs[0],
+      digests: offer.digest === "none" ? undefined : await this.#leafDigests(),
+    };
+    const version = await source.version();
+    const names = codecs.map((codec) => codec.name);
+    const full: Offer = { ...offer, descriptor, version, codecs: names, chunkBytes: segments.chunkBytes };
+    channel.link.send(encodeMessage("offer", this.#stream, full));
+    await this.#accepted.promise;
+    meter.began(descriptor.byteLength, heldBytes(this.#have, descriptor.byteLength));
+    let sent: Promise<void> = Promise.resolve();
+    for (const run of this.#have.missingRanges()) {
+      sent = (await this.#sendRun(run, segments, names, sent)).sent;
+    }
+    await sent;
+    while (!this.#isOver) {
+      await this.#complete(version);
+      while (this.#refetches.length === 0 && !this.#isOver) await this.#waitForNews();
+      for (let run = this.#refetches.shift(); run && !this.#isOver; run = this.#refetches.shift()) {
+        // Leaves that were sent before have had their credit.
+        this.#limit = Math.max(this.#limit, (run.first + run.count) * LEAF_BYTES);
+        await (await this.#sendRun(run, segments, names, Promise.resolve())).sent;
+      }
+    }
+  }
+
+  #waitForNews(): Promise<void> {
+    this.#news = deferred();
+    return this.#news.promise;
+  }
+
+  /**
+   * Sends a run of leaves, one segment being read while the one before is written. The promise of
+   * the last write comes wrapped, so that whoever awaits this call does not await the write.
+   */
+  async #sendRun(
+    run: LeafRange,
+    segments: SegmentOptions,
+    codecs: readonly string[],
+    before: Promise<void>,
+  ): Promise<{ sent: Promise<void> }> {
+    const { channel, source, offer } = this.#options;
+    const runEnd = Math.min((run.first + run.count) * LEAF_BYTES, source.descriptor.byteLength);
+    let sent = before;
+    for (let at = run.first * LEAF_BYTES, end = 0; at < runEnd && !this.#isOver; at = end) {
+      end = Math.min(segmentEnd(at, segments.chunkBytes), runEnd);
+      while (end > this.#limit && !this.#isOver) await this.#waitForNews();
+      const release = await channel.pace.turns.take(offer.priority);
+      const prepared = prepareSegment(at, end, segments);
+      sent = Promise.all([prepared, sent])
+        .then(([segment]) => this.#transmit(segment, codecs))
+        .finally(release);
+      sent.catch(() => {});
+      await prepared;
+    }
+    return { sent };
+  }
+
+  async #transmit(segment: Segment, codecs: readonly string[]): Promise<void> {
+    if (this.#isOver) return;
+    const { channel, meter } = this.#options;
+    if (segment.digests.length > 0) {
+      const page = { firstLeaf: segment.firstLeaf, digests: segment.digests };
+      channel.link.send(encodeChecked(FRAME.digests, this.#stream, encodeDigestPage(page)));
+    }
+    const writer = new ChunkWriter(channel.link, this.#stream, channel.pace);
+    for (const chunk of segment.chunks) {
+      await writer.write(chunk, codecNumber(chunk.codec, codecs));
+      meter.moved(chunk.bytes.byteLength);
+    }
+    await writer.flush();
+    channel.pace.governor.drained(writer.writtenBytes, writer.writingMs);
+    segment.release();
+  }
+
+  async #complete(version: Uint8Array): Promise<void> {
+    const { source, offer, channel, context } = this.#options;
+    const { descriptor } = source;
+    let root: Uint8Array | undefined;
+    if (offer.digest !== "none") {
+      const digests = [];
+      for await (const leaf of this.#readDigests(this.#leafTotal)) digests.push(leaf.digest);
+      root = await tensorRoot(descriptor, digests, context.sha256);
+    }
+    if (!equalBytes(await source.version(), version)) {
+      const address = formatAddress(offer.address);
+      throw new IntegrityError("source", `${address} changed while it was sent`, { address });
+    }
+    const complete = { byteLength: descriptor.byteLength, version, root };
+    if (!this.#isOver) channel.link.send(encodeMessage("complete", this.#stream, complete));
+  }
+
+  /** Sends the digests that were asked for, a page for each run. */
+  async #answer(asked: LeafBitmap): Promise<void> {
+    const send = (run: readonly Uint8Array[], firstLeaf: number, flags: number) => {
+      const body = encodeDigestPage({ firstLeaf, digests: run });
+      this.#options.channel.link.send(encodeChecked(FRAME.digests, this.#stream, body, flags));
+    };
+    let run: Uint8Array[] = [];
+    let first = 0;
+    for await (const leaf of this.#readDigests(this.#leafTotal, asked)) {
+      if (run.length === PAGE_DIGESTS || leaf.index !== first + run.length) {
+        if (run.length > 0) send(run, first, 0);
+        run = [];
+        first = leaf.index;
+      }
+      run.push(leaf.digest);
+    }
+    send(run, first, FLAG_LAST);
+  }
+
+  /** Digests in order, read from the source where they are not known; says so when that takes long. */
+  async *#readDigests(leafTotal: number, only?: LeafBitmap) {
+    const { channel, context } = this.#options;
+    const digests = await this.#leafDigests();
+    let saidAt = context.clock.now();
+    for (let index = 0; index < leafTotal && !this.#isOver; index++) {
+      if (only && !only.has(index)) continue;
+      yield { index, digest: await digests.of(index) };
+      if (context.clock.now() - saidAt < PHASE_INTERVAL_MS) continue;
+      saidAt = context.clock.now();
+      const phase = { phase: "verifying", bytes: index * LEAF_BYTES };
+      channel.link.send(encodeMessage("phase", this.#stream, phase));
+    }
+  }
+
+  async #leafDigests(): Promise<LeafDigests> {
+    const { source, offer, context } = this.#options;
+    return new LeafDigests({
+      source,
+      version: await source.version(),
+      key: formatAddress(offer.address),
+      cache: context.digests,
+      sha256: context.sha256,
+      buffers: context.buffers,
+    });
+  }
+}
+
+function* leavesOf(firstLeaf: number, bits: Uint8Array): Generator<number> {
+  for (const [n, byte] of bits.entries()) {
+    for (let bit = 0; bit < 8; bit++) if (byte & (1 << bit)) yield firstLeaf + n * 8 + bit;
+  }
+}
+
+function heldBytes(have: LeafBitmap, byteLength: number): number {
+  let missing = 0;
+  for (const { first, count } of have.missingRanges()) {
+    missing += Math.min((first + count) * LEAF_BYTES, byteLength) - first * LEAF_BYTES;
+  }
+  return byteLength - missing;
+}

@@ -1,0 +1,23 @@
+// This module runs in every runtime.
+import type { Clock } from "../clock.ts";
+import type { Compression } from "../codec/compression.ts";
+import type { Limits } from "../limits.ts";
+import type { Sha256 } from "../platform/sha256.ts";
+import type { DigestCache } from "../tensor/digest_cache.ts";
+import type { BufferPool } from "./buffer_pool.ts";
+
+/** What all transfers of a peer share. */
+export interface SessionContext {
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly sha256: Sha256;
+  readonly digests: DigestCache;
+  readonly buffers: BufferPool;
+  /** The compressions this end can do and undo, the preferred first; empty when it is switched off. */
+  readonly codecs: readonly Compression[];
+  /** Chunks below this length are sent raw. */
+  readonly thresholdBytes: number;
+  readonly chunkBytes: number;
+  /** How often a damaged leaf is fetched again. */
+  readonly maxRefetches: number;
+}

@@ -1,0 +1,101 @@
+// This module runs in every runtime.
+import { Decoder, Encoder } from "cbor-x/index-no-eval";
+import * as v from "valibot";
+import { ProtocolError, TransportError } from "../errors.ts";
+import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
+import { checkPlainCbor } from "./cbor_check.ts";
+import {
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  type FrameType,
+  frameName,
+  writeFrameHeader,
+} from "./frame_header.ts";
+import { type Messages, SCHEMAS } from "./messages.ts";
+import { viewOf } from "./u64.ts";
+import { xxh32 } from "./xxh32.ts";
+
+const CHECK_BYTES = 4;
+// Records and tags off: the wire holds plain maps, arrays, strings, byte strings and numbers.
+const OPTIONS = { useRecords: false, tagUint8Array: false, copyBuffers: true };
+
+/** A whole frame around a payload that ends in its own XXH32. */
+export function encodeChecked(
+  type: FrameType,
+  stream: number,
+  body: Uint8Array,
+  flags = 0,
+): Uint8Array {
+  const payloadBytes = body.byteLength + CHECK_BYTES;
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + payloadBytes);
+  writeFrameHeader(frame, { type, flags, stream, payloadBytes });
+  frame.set(body, FRAME_HEADER_BYTES);
+  viewOf(frame).setUint32(frame.byteLength - CHECK_BYTES, xxh32(body), true);
+  return frame;
+}
+
+/**
+ * The payload without its check.
+ *
+ * @throws {TransportError} when the check does not match.
+ */
+export function decodeChecked(header: FrameHeader, payload: Uint8Array): Uint8Array {
+  const body = payload.subarray(0, Math.max(0, payload.byteLength - CHECK_BYTES));
+  if (
+    payload.byteLength < CHECK_BYTES ||
+    viewOf(payload).getUint32(body.byteLength, true) !== xxh32(body)
+  ) {
+    throw new TransportError(
+      `Cannot read a ${frameName(header.type)} frame: the check of its payload does not match`,
+    );
+  }
+  return body;
+}
+
+/**
+ * A whole control frame.
+ *
+ * @throws {RangeError} when the message takes more than the peer will accept.
+ */
+export function encodeMessage<K extends keyof Messages>(
+  kind: K,
+  stream: number,
+  message: Messages[K],
+  limits: Limits = DEFAULT_LIMITS,
+): Uint8Array {
+  const body = new Encoder(OPTIONS).encode(message);
+  if (body.byteLength + CHECK_BYTES > limits.maxControlBytes) {
+    throw new RangeError(
+      `A ${kind} message may take ${limits.maxControlBytes} bytes, found ${body.byteLength}`,
+    );
+  }
+  return encodeChecked(FRAME[kind], stream, body);
+}
+
+/**
+ * Reads and validates a control frame's payload.
+ *
+ * @throws {TransportError} when the payload's check does not match.
+ * @throws {ProtocolError} when it is not the message that its type promises.
+ */
+export function decodeMessage<K extends keyof Messages>(
+  kind: K,
+  header: FrameHeader,
+  payload: Uint8Array,
+): Messages[K] {
+  const body = decodeChecked(header, payload);
+  let value: unknown;
+  try {
+    checkPlainCbor(body);
+    value = new Decoder(OPTIONS).decode(body);
+  } catch (cause) {
+    throw new ProtocolError(`The peer sent a ${kind} frame that is not plain CBOR`, { cause });
+  }
+  const result = v.safeParse(SCHEMAS[kind], value);
+  if (result.success) return result.output as Messages[K];
+  const issue = result.issues[0];
+  throw new ProtocolError(
+    `The peer sent a ${kind} frame whose ${v.getDotPath(issue) ?? "payload"} is wrong: ${issue.message}`,
+  );
+}

@@ -1,0 +1,203 @@
+// This module runs in every runtime.
+import * as v from "valibot";
+import type { ErrorCode } from "../errors.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
+import { type AddressPattern, checkAddress, type TensorAddress } from "../tensor/address.ts";
+import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
+import { type DType, isDType } from "../tensor/dtype.ts";
+
+/** Whether leaves carry SHA-256 digests, or only their chunks' checksums. */
+export type DigestMode = "sha256" | "none";
+
+/** The first frame each way. Its layout never changes. */
+export interface Hello {
+  /** Random, new for every start of a peer: tells a peer that came back from one that restarted. */
+  readonly instance: Uint8Array;
+  readonly node: string;
+  readonly role: string;
+  /** Compressions that this peer can undo. */
+  readonly codecs: readonly string[];
+  /** Names the other end may ignore. */
+  readonly features: readonly string[];
+  /** The largest chunk this peer takes. */
+  readonly maxChunkBytes: number;
+  readonly token?: string | undefined;
+}
+
+/** The last frame each way. */
+export interface Goodbye {
+  readonly message?: string | undefined;
+}
+
+/** A failure, in the terms of headrace's errors. */
+export interface Fault {
+  readonly code: ErrorCode | (string & {});
+  readonly retryable: boolean;
+  readonly message: string;
+}
+
+/** Asks for a tensor. */
+export interface Request {
+  /** The transfer's random id, the same in every attempt. */
+  readonly id: Uint8Array;
+  /** Counts the attempts of one transfer; the higher one fences the lower. */
+  readonly epoch: number;
+  readonly address: TensorAddress;
+  readonly priority: number;
+  readonly digest: DigestMode;
+  /** The version to which the requester is bound; another one is refused. */
+  readonly version?: Uint8Array | undefined;
+}
+
+/** Says what is about to be sent. */
+export interface Offer {
+  readonly id: Uint8Array;
+  readonly epoch: number;
+  readonly address: TensorAddress;
+  readonly descriptor: TensorDescriptor;
+  readonly version: Uint8Array;
+  readonly priority: number;
+  readonly digest: DigestMode;
+  /** What the numbers in chunk heads mean, counted from 1. */
+  readonly codecs: readonly string[];
+  readonly chunkBytes: number;
+}
+
+/** Starts the chunks of an offer. */
+export interface Accept {
+  /** The first credit: chunks may be sent up to this offset in the tensor. */
+  readonly limit: number;
+}
+
+/** All chunks that were asked for have been sent. */
+export interface Complete {
+  readonly byteLength: number;
+  /** The source's version after its last read. */
+  readonly version: Uint8Array;
+  /** The tensor's root, unless the digest mode is `none`. */
+  readonly root?: Uint8Array | undefined;
+}
+
+/** The receiver's last word on a transfer. */
+export interface Receipt {
+  readonly complete: boolean;
+}
+
+/** What takes long at the sender while no chunk comes. */
+export interface Phase {
+  readonly phase: string;
+  readonly bytes: number;
+}
+
+/** Asks what is there. */
+export interface List {
+  readonly pattern: AddressPattern;
+  /** Whether each entry is wanted with its root. */
+  readonly roots: boolean;
+}
+
+/** Every control message by the name of its frame type. */
+export interface Messages {
+  hello: Hello;
+  goodbye: Goodbye;
+  error: Fault;
+  request: Request;
+  offer: Offer;
+  accept: Accept;
+  complete: Complete;
+  receipt: Receipt;
+  cancel: Fault;
+  phase: Phase;
+  list: List;
+}
+
+type Schema<T> = v.GenericSchema<unknown, T>;
+
+// CBOR decoders give 64-bit integers as bigint; both forms of the same number are taken.
+const u53 = v.pipe(
+  v.union([v.number(), v.pipe(v.bigint(), v.transform(Number))]),
+  v.safeInteger(),
+  v.minValue(0),
+);
+const text = (most: number) => v.pipe(v.string(), v.maxLength(most));
+const texts = (length: number, most: number) => v.pipe(v.array(text(length)), v.maxLength(most));
+const bytes = (least: number, most: number) =>
+  v.custom<Uint8Array>(
+    (value) => value instanceof Uint8Array && value.byteLength >= least && value.byteLength <= most,
+    `expected ${least} to ${most} bytes`,
+  );
+const passes = (check: () => unknown): boolean => {
+  try {
+    check();
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const id = bytes(16, 16);
+const version = bytes(0, 32);
+const digest = v.picklist(["sha256", "none"]);
+const priority = v.pipe(u53, v.maxValue(255));
+const name = text(DEFAULT_LIMITS.maxNameBytes);
+const names = v.object({ model: name, partition: name, tensor: name });
+const address = v.pipe(
+  names,
+  v.check((value) => passes(() => checkAddress(value)), "not an address"),
+);
+const descriptor = v.pipe(
+  v.object({
+    dtype: v.custom<DType>(isDType, "not a dtype"),
+    shape: v.pipe(v.array(u53), v.maxLength(DEFAULT_LIMITS.maxRank)),
+    byteLength: u53,
+  }),
+  v.check(
+    (value) => passes(() => createDescriptor(value.dtype, value.shape, value.byteLength)),
+    "dtype, shape and byteLength do not agree",
+  ),
+);
+const fault: Schema<Fault> = v.object({
+  code: text(32),
+  retryable: v.boolean(),
+  message: text(2048),
+});
+
+/** What each control message must be to be believed; SPEC.md has the same in words. */
+export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = {
+  hello: v.object({
+    instance: id,
+    node: text(256),
+    role: text(32),
+    codecs: texts(32, 32),
+    features: texts(64, 64),
+    maxChunkBytes: u53,
+    token: v.optional(text(DEFAULT_LIMITS.maxTokenBytes)),
+  }),
+  goodbye: v.object({ message: v.optional(text(2048)) }),
+  error: fault,
+  request: v.object({
+    id,
+    epoch: u53,
+    address,
+    priority,
+    digest,
+    version: v.optional(version),
+  }),
+  offer: v.object({
+    id,
+    epoch: u53,
+    address,
+    descriptor,
+    version,
+    priority,
+    digest,
+    codecs: texts(32, 32),
+    chunkBytes: u53,
+  }),
+  accept: v.object({ limit: u53 }),
+  complete: v.object({ byteLength: u53, version, root: v.optional(bytes(32, 32)) }),
+  receipt: v.object({ complete: v.boolean() }),
+  cancel: fault,
+  phase: v.object({ phase: text(32), bytes: u53 }),
+  list: v.object({ pattern: names, roots: v.boolean() }),
+};
