@@ -12,6 +12,6 @@ export interface ByteFile {
    * @throws {IntegrityError} at source, when the file has fewer bytes by now.
    */
   read(byteOffset: number, into: Uint8Array): Promise<void>;
-  /** Lets go once the reads under way are over. */
+  /** Lets go once what is under way is over. */
   close(): Promise<void>;
 }

@@ -1,6 +1,8 @@
+import type { Clock } from "../clock.ts";
 import { FormatError, IntegrityError, LimitError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { HEADER_TENSOR } from "../tensor/address.ts";
+import { equalBytes } from "../tensor/bytes.ts";
 import type { SourceVersion, TensorSource } from "../tensor/source.ts";
 import type { ByteFile } from "./byte_file.ts";
 import { openNodeFile, statNodeFile } from "./node_file.ts";
@@ -8,10 +10,8 @@ import { headerByteLength, parseHeader, type SafetensorsEntry } from "./safetens
 
 const LENGTH_BYTES = 8;
 
-/** Whether two looks at a source saw the same. */
-export function sameVersion(a: SourceVersion, b: SourceVersion): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}
+/** How long a descriptor stays open for the next tensor, so that a run of small ones opens it once. */
+export const IDLE_FILE_MS = 200;
 
 /** An error of the format knows the tensor; the file it was met in is known here. */
 function inFile(path: string, error: unknown): unknown {
@@ -33,8 +33,8 @@ function changed(path: string): IntegrityError {
 
 /**
  * One version of one file, and the tensors that lie in it. All that are open share one descriptor,
- * which is opened by the first read and closed with the last tensor. The file is never believed to
- * be the same: a descriptor that is not of this version is refused.
+ * which is opened by the first read and closed a moment after the last tensor. The file is never
+ * believed to be the same: a descriptor that is not of this version is refused.
  */
 export class FileSnapshot {
   readonly path: string;
@@ -44,8 +44,16 @@ export class FileSnapshot {
   #byName: ReadonlyMap<string, SafetensorsEntry> | undefined;
   #file: Promise<ByteFile> | undefined;
   #users = 0;
+  readonly #clock: Clock;
+  #cancelClosing: (() => void) | undefined;
 
-  private constructor(path: string, version: SourceVersion, tensors: readonly SafetensorsEntry[]) {
+  private constructor(
+    path: string,
+    version: SourceVersion,
+    tensors: readonly SafetensorsEntry[],
+    clock: Clock,
+  ) {
+    this.#clock = clock;
     this.path = path;
     this.version = version;
     this.tensors = tensors;
@@ -57,7 +65,11 @@ export class FileSnapshot {
    * @throws {FormatError | LimitError} naming file and tensor, when the file is malformed.
    * @throws {StorageError} when it cannot be read; {@linkcode IntegrityError} when it changes meanwhile.
    */
-  static async ofSafetensors(path: string, limits: Partial<Limits>): Promise<FileSnapshot> {
+  static async ofSafetensors(
+    path: string,
+    limits: Partial<Limits>,
+    clock: Clock,
+  ): Promise<FileSnapshot> {
     const file = await openNodeFile(path);
     try {
       const version = await file.version();
@@ -66,8 +78,9 @@ export class FileSnapshot {
       const raw = new Uint8Array(headerByteLength(start, file.byteLength, { limits }));
       await file.read(0, raw);
       const { tensors } = parseHeader(raw, file.byteLength, { limits });
-      if (!sameVersion(version, await file.version())) throw changed(path);
-      return new FileSnapshot(path, version, [wholeU8(HEADER_TENSOR, raw.byteLength), ...tensors]);
+      if (!equalBytes(version, await file.version())) throw changed(path);
+      const header = wholeU8(HEADER_TENSOR, raw.byteLength);
+      return new FileSnapshot(path, version, [header, ...tensors], clock);
     } catch (error) {
       throw inFile(path, error);
     } finally {
@@ -76,9 +89,9 @@ export class FileSnapshot {
   }
 
   /** A side file: one tensor of bytes, named as the file is. */
-  static async ofSideFile(path: string, name: string): Promise<FileSnapshot> {
+  static async ofSideFile(path: string, name: string, clock: Clock): Promise<FileSnapshot> {
     const { version, byteLength } = await statNodeFile(path);
-    return new FileSnapshot(path, version, [wholeU8(name, byteLength)]);
+    return new FileSnapshot(path, version, [wholeU8(name, byteLength)], clock);
   }
 
   /** The tensor of this name, or `undefined` when the file has none. */
@@ -100,6 +113,7 @@ export class FileSnapshot {
 
   #acquire(): Promise<ByteFile> {
     this.#users++;
+    this.#cancelClosing?.();
     if (this.#file) return this.#file;
     const opening = this.#openFile();
     this.#file = opening;
@@ -113,19 +127,20 @@ export class FileSnapshot {
   async #openFile(): Promise<ByteFile> {
     const file = await openNodeFile(this.path);
     const version = await file.version();
-    if (sameVersion(this.version, version)) return file;
+    if (equalBytes(this.version, version)) return file;
     await file.close();
     throw changed(this.path);
   }
 
-  async #release(): Promise<void> {
+  #release(): void {
     this.#users--;
     if (this.#users > 0) return;
-    const file = await this.#file?.catch(() => undefined);
-    // Somebody may have begun to read in the meantime.
-    if (this.#users > 0) return;
-    this.#file = undefined;
-    await file?.close();
+    this.#cancelClosing = this.#clock.after(IDLE_FILE_MS, () => {
+      const file = this.#file;
+      this.#file = undefined;
+      // Nobody waits for it any more, and a file only read from has nothing to lose.
+      file?.then((file) => file.close()).catch(() => {});
+    });
   }
 }
 
@@ -137,7 +152,7 @@ const wholeU8 = (name: string, byteLength: number): SafetensorsEntry => ({
 
 interface SharedFile {
   acquire(): Promise<ByteFile>;
-  release(): Promise<void>;
+  release(): void;
   version(): Promise<SourceVersion>;
 }
 
@@ -175,6 +190,6 @@ class FileTensorSource implements TensorSource {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#file) await this.#shared.release();
+    if (this.#file) this.#shared.release();
   }
 }

@@ -5,9 +5,9 @@ import { ConfigError, FormatError, HeadraceError, NotFoundError } from "../error
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { checkAddress, SIDE_FILES_PARTITION } from "../tensor/address.ts";
 import { openNodeFile } from "./node_file.ts";
+import { readingError } from "./reading_error.ts";
 import { quote } from "./safetensors/quote.ts";
 import { parseShardIndex } from "./safetensors/shard_index.ts";
-import { storageError } from "./storage_error.ts";
 
 /** One file of a model. */
 export interface ModelFile {
@@ -65,7 +65,7 @@ async function isRegularFile(entry: Dirent, path: string): Promise<boolean> {
   try {
     return (await stat(path)).isFile();
   } catch (cause) {
-    throw storageError("Cannot follow the link", path, cause);
+    throw readingError(cause, "follow the link", path);
   }
 }
 
@@ -108,7 +108,7 @@ export async function scanModel(path: string, model?: string): Promise<ModelFile
     }
   } catch (cause) {
     if (cause instanceof HeadraceError) throw cause;
-    throw storageError("Cannot serve", full, cause);
+    throw readingError(cause, "serve", full);
   }
   if (!full.endsWith(EXTENSION)) {
     throw new ConfigError(`Cannot serve ${full}: wanted a folder or a file *${EXTENSION}`);

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
-import type { BigIntStats } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type BigIntStats, close, fstat, open, read } from "node:fs";
+import { stat } from "node:fs/promises";
+import { promisify } from "node:util";
 import { sleep, systemClock } from "../clock.ts";
 import { IntegrityError, StorageError } from "../errors.ts";
 import type { SourceVersion } from "../tensor/source.ts";
 import type { ByteFile } from "./byte_file.ts";
-import { storageError } from "./storage_error.ts";
+import { readingError } from "./reading_error.ts";
 
 const VERSION_BYTES = 16;
 const NS_PER_S = 1_000_000_000n;
@@ -16,12 +17,36 @@ const MAX_LOOKS = 3;
 /** Some systems read no more than 2^31 - 1 bytes at once. */
 const MAX_READ_BYTES = 1024 * 1024 * 1024;
 
+// Plain descriptors: a `FileHandle` that nobody closed ends the whole process when it is collected.
+const openFile = (path: string): Promise<number> => promisify(open)(path, "r");
+const closeFile = (descriptor: number): Promise<void> => promisify(close)(descriptor);
+
+function statDescriptor(descriptor: number): Promise<BigIntStats> {
+  return new Promise((resolve, reject) => {
+    fstat(descriptor, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)));
+  });
+}
+
+function readDescriptor(
+  descriptor: number,
+  into: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(descriptor, into, at, length, position, (error, bytesRead) =>
+      error ? reject(error) : resolve(bytesRead),
+    );
+  });
+}
+
 async function statFile(path: string): Promise<BigIntStats> {
   let stats: BigIntStats;
   try {
     stats = await stat(path, { bigint: true });
   } catch (cause) {
-    throw storageError("Cannot read", path, cause);
+    throw readingError(cause, "read", path);
   }
   if (!stats.isFile()) throw new StorageError(`Cannot read ${path}: it is not a regular file`);
   return stats;
@@ -76,32 +101,41 @@ export async function statNodeFile(
 class NodeFile implements ByteFile {
   readonly byteLength: number;
   readonly #path: string;
-  readonly #handle: FileHandle;
-  readonly #reads = new Set<Promise<void>>();
+  readonly #descriptor: number;
+  readonly #uses = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
-  constructor(path: string, handle: FileHandle, byteLength: number) {
+  constructor(path: string, descriptor: number, byteLength: number) {
     this.#path = path;
-    this.#handle = handle;
+    this.#descriptor = descriptor;
     this.byteLength = byteLength;
   }
 
-  async version(): Promise<SourceVersion> {
-    const held = await settled(() => this.#handle.stat({ bigint: true }));
+  version(): Promise<SourceVersion> {
+    return this.#use(() => this.#currentVersion());
+  }
+
+  read(byteOffset: number, into: Uint8Array): Promise<void> {
+    return this.#use(() => this.#fill(byteOffset, into));
+  }
+
+  /** A descriptor's number is given to other files once it is closed, so that nothing may use it then. */
+  async #use<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new TypeError(`${this.#path} is closed`);
+    const working = work();
+    this.#uses.add(working);
+    try {
+      return await working;
+    } finally {
+      this.#uses.delete(working);
+    }
+  }
+
+  async #currentVersion(): Promise<SourceVersion> {
+    const held = await settled(() => statDescriptor(this.#descriptor));
     // A path that leads nowhere is a version of its own: the file was renamed or removed.
     const named = await stat(this.#path, { bigint: true }).catch(() => undefined);
     return versionOf(held, named);
-  }
-
-  async read(byteOffset: number, into: Uint8Array): Promise<void> {
-    if (this.#closed) throw new TypeError(`${this.#path} is closed`);
-    const reading = this.#fill(byteOffset, into);
-    this.#reads.add(reading);
-    try {
-      await reading;
-    } finally {
-      this.#reads.delete(reading);
-    }
   }
 
   async #fill(byteOffset: number, into: Uint8Array): Promise<void> {
@@ -122,14 +156,14 @@ class NodeFile implements ByteFile {
 
   async #readSome(into: Uint8Array, at: number, length: number, position: number) {
     try {
-      return (await this.#handle.read(into, at, length, position)).bytesRead;
+      return await readDescriptor(this.#descriptor, into, at, length, position);
     } catch (cause) {
-      throw storageError("Cannot read", this.#path, cause);
+      throw readingError(cause, "read", this.#path);
     }
   }
 
   close(): Promise<void> {
-    this.#closed ??= Promise.allSettled(this.#reads).then(() => this.#handle.close());
+    this.#closed ??= Promise.allSettled(this.#uses).then(() => closeFile(this.#descriptor));
     return this.#closed;
   }
 }
@@ -154,17 +188,17 @@ class NodeFile implements ByteFile {
 export async function openNodeFile(path: string): Promise<ByteFile> {
   // Opening a named pipe would wait for its writer, so the path is looked at first.
   await statFile(path);
-  let handle: FileHandle;
+  let descriptor: number;
   try {
-    handle = await open(path, "r");
+    descriptor = await openFile(path);
   } catch (cause) {
-    throw storageError("Cannot open", path, cause);
+    throw readingError(cause, "open", path);
   }
   try {
-    const { size } = await handle.stat();
-    return new NodeFile(path, handle, size);
+    const { size } = await statDescriptor(descriptor);
+    return new NodeFile(path, descriptor, Number(size));
   } catch (cause) {
-    await handle.close();
-    throw storageError("Cannot read", path, cause);
+    await closeFile(descriptor);
+    throw readingError(cause, "read", path);
   }
 }

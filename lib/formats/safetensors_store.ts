@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "../clock.ts";
 import { ConfigError, NotFoundError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import {
@@ -7,8 +8,9 @@ import {
   matchesAddress,
   type TensorAddress,
 } from "../tensor/address.ts";
+import { equalBytes } from "../tensor/bytes.ts";
 import type { StoreEntry, TensorSource, TensorStore } from "../tensor/source.ts";
-import { FileSnapshot, sameVersion } from "./file_snapshot.ts";
+import { FileSnapshot } from "./file_snapshot.ts";
 import { checkShardIndex, type ModelFile, type ModelFiles, scanModel } from "./model_files.ts";
 import { statNodeFile } from "./node_file.ts";
 import { quote } from "./safetensors/quote.ts";
@@ -19,6 +21,8 @@ export interface SafetensorsStoreOptions {
   readonly model?: string;
   /** Bounds that differ from the defaults, such as `maxSafetensorsHeaderBytes`. */
   readonly limits?: Partial<Limits>;
+  /** Times how long a file that nobody reads stays open. Default the system's clock. */
+  readonly clock?: Clock;
 }
 
 /** A model and what was read of its files so far. */
@@ -57,10 +61,16 @@ function mayMatch(pattern: AddressPattern, model: string, partition: string): bo
 export class SafetensorsStore implements TensorStore {
   readonly #models: ReadonlyMap<string, ServedModel>;
   readonly #limits: Partial<Limits>;
+  readonly #clock: Clock;
 
-  private constructor(models: ReadonlyMap<string, ServedModel>, limits: Partial<Limits>) {
+  private constructor(
+    models: ReadonlyMap<string, ServedModel>,
+    limits: Partial<Limits>,
+    clock: Clock,
+  ) {
     this.#models = models;
     this.#limits = limits;
+    this.#clock = clock;
   }
 
   /**
@@ -76,12 +86,12 @@ export class SafetensorsStore implements TensorStore {
     paths: readonly string[],
     options: SafetensorsStoreOptions = {},
   ): Promise<SafetensorsStore> {
-    const { model, limits = {} } = options;
+    const { model, limits = {}, clock = systemClock } = options;
     if (model !== undefined && paths.length !== 1) {
       throw new ConfigError(`A model name renames one path, but ${paths.length} were given`);
     }
     const models = new Map<string, ServedModel>();
-    const store = new SafetensorsStore(models, limits);
+    const store = new SafetensorsStore(models, limits, clock);
     for (const path of paths) {
       const files = await scanModel(path, model);
       const other = models.get(files.model);
@@ -182,11 +192,11 @@ export class SafetensorsStore implements TensorStore {
     const known = served.snapshots.get(file.path);
     if (known) {
       const { version } = await statNodeFile(file.path);
-      if (sameVersion(known.version, version)) return known;
+      if (equalBytes(known.version, version)) return known;
     }
     const fresh = await (file.sideFile === undefined
-      ? FileSnapshot.ofSafetensors(file.path, this.#limits)
-      : FileSnapshot.ofSideFile(file.path, file.sideFile));
+      ? FileSnapshot.ofSafetensors(file.path, this.#limits, this.#clock)
+      : FileSnapshot.ofSideFile(file.path, file.sideFile, this.#clock));
     served.snapshots.set(file.path, fresh);
     return fresh;
   }

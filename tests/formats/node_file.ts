@@ -36,6 +36,7 @@ export const nodeFileSuite: Suite = ({ test }) => {
       await file.close();
       await file.close();
       assert.instanceOf(await rejection(file.read(0, new Uint8Array(1))), TypeError);
+      assert.instanceOf(await rejection(file.version()), TypeError);
     }));
 
   test("node file: reads past 4 GiB", () =>
@@ -129,8 +130,8 @@ export const nodeFileSuite: Suite = ({ test }) => {
         [pipe, /pipe: it is not a regular file$/],
       ];
       for (const [path, message] of cases) {
-        for (const attempt of [openNodeFile(path), statNodeFile(path)]) {
-          const error = await rejection(attempt);
+        for (const attempt of [openNodeFile, statNodeFile]) {
+          const error = await rejection(attempt(path));
           assert.instanceOf(error, StorageError);
           assert.match((error as Error).message, message);
           assert.notInclude((error as Error).message, "\n");

@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import { IntegrityError } from "../../errors.ts";
+import { equalBytes } from "../../tensor/bytes.ts";
 import { checkChunkBytes } from "../../tensor/chunk.ts";
 import type { SourceVersion, TensorSource } from "../../tensor/source.ts";
 import type { SafetensorsEntry, SafetensorsHeader } from "./header.ts";
@@ -98,7 +99,7 @@ function checkDescriptor({ name, descriptor }: SafetensorsEntry, source: TensorS
 }
 
 function checkVersion(name: string, before: SourceVersion, after: SourceVersion): void {
-  if (before.length !== after.length || before.some((byte, index) => byte !== after[index])) {
+  if (!equalBytes(before, after)) {
     throw new IntegrityError("source", `Tensor ${quote(name)} changed while it was read`);
   }
 }

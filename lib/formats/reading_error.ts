@@ -15,20 +15,18 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /**
- * Translates what the file system threw, once, where it was met.
+ * Translates what the file system threw at a reader, once, where it was called.
  *
- * @param attempt What was tried, such as `Cannot open`.
+ * @param attempted What was tried, to stand between "Cannot" and the path: `"open"`.
  */
-export function storageError(attempt: string, path: string, cause: unknown): StorageError {
+export function readingError(cause: unknown, attempted: string, path: string): StorageError {
+  const failed = `Cannot ${attempted} ${path}`;
   // Deno's own class of this name stands for a permission that it was not given on its command line.
   if (cause instanceof Error && cause.name === "NotCapable") {
-    return new StorageError(`${attempt} ${path}: no permission; allow it with --allow-read`, {
-      cause,
-    });
+    return new StorageError(`${failed}: no permission; allow it with --allow-read`, { cause });
   }
-  const code = (cause as { code?: unknown }).code;
-  const reason =
-    (typeof code === "string" ? ADVICE[code] : undefined) ??
-    (cause instanceof Error ? cause.message : String(cause));
-  return new StorageError(`${attempt} ${path}: ${reason}`, { cause });
+  const code = (cause as { code?: unknown } | null | undefined)?.code;
+  const advice = typeof code === "string" ? ADVICE[code] : undefined;
+  const why = advice ?? (cause instanceof Error ? cause.message : String(cause));
+  return new StorageError(`${failed}: ${why}`, { cause });
 }
