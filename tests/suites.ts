@@ -1,4 +1,19 @@
 // Every suite that runs in every runtime, in the order of lib/'s rooms.
+
+import { fileNameSuite } from "./checkpoint/file_name.ts";
+import { journalSuite } from "./checkpoint/journal.ts";
+import { ledgerSuite } from "./checkpoint/ledger.ts";
+import { lockSuite } from "./checkpoint/lock.ts";
+import { memorySinkSuite } from "./checkpoint/memory.ts";
+import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
+import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
+import { demoWeightsSuite } from "./cli/demo_weights.ts";
+import { halfFloatsSuite } from "./cli/half_floats.ts";
+import { nodeFileSuite } from "./formats/node_file.ts";
+import { safetensorsHeaderSuite } from "./formats/safetensors/header.ts";
+import { shardIndexSuite } from "./formats/safetensors/shard_index.ts";
+import { safetensorsWriterSuite } from "./formats/safetensors/writer.ts";
+import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { addressSuite } from "./tensor/address.ts";
@@ -29,7 +44,24 @@ export const portableSuites: readonly Suite[] = [
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,
+  safetensorsHeaderSuite,
+  shardIndexSuite,
+  safetensorsWriterSuite,
+  halfFloatsSuite,
+  fileNameSuite,
+  journalSuite,
+  ledgerSuite,
+  memorySinkSuite,
 ];
 
 /** Needs sockets and files, which Node, Deno and Bun have. */
-export const ioSuites: readonly Suite[] = [checksSuite, tcpSuite];
+export const ioSuites: readonly Suite[] = [
+  checksSuite,
+  tcpSuite,
+  nodeFileSuite,
+  safetensorsStoreSuite,
+  demoWeightsSuite,
+  lockSuite,
+  stagedOutputSuite,
+  stagedOutputFaultsSuite,
+];

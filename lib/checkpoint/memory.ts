@@ -89,11 +89,24 @@ export class MemorySink implements TensorSink {
     this.#committed = false;
   }
 
-  /** @throws {TypeError | RangeError} before `begin`, or for a leaf that the tensor does not have. */
+  /**
+   * The leaf's own place. What was held of it is forgotten: its bytes are about to change.
+   * @throws {TypeError | RangeError} before `begin`, or for a leaf that the tensor does not have.
+   */
+  buffer(index: number): Uint8Array {
+    if (this.#version === undefined) throw new TypeError("A leaf was asked for before begin()");
+    const length = checkIndex(index, this.descriptor.byteLength);
+    this.#leaves.delete(index);
+    this.#committed = false;
+    return this.#allocated().subarray(index * LEAF_BYTES, index * LEAF_BYTES + length);
+  }
+
+  /** @throws {TypeError | RangeError} as `buffer`, and for bytes that are not as long as the leaf. */
   async write(leaf: LeafDigest, bytes: Uint8Array): Promise<void> {
-    if (this.#version === undefined) throw new TypeError("A leaf was written before begin()");
     checkLeaf(leaf, bytes, this.descriptor.byteLength);
-    this.#allocated().set(bytes, leaf.index * LEAF_BYTES);
+    const place = this.buffer(leaf.index);
+    const isThere = bytes.buffer === place.buffer && bytes.byteOffset === place.byteOffset;
+    if (!isThere) place.set(bytes);
     this.#leaves.set(leaf.index, { index: leaf.index, digest: leaf.digest.slice() });
   }
 
@@ -114,17 +127,22 @@ export class MemorySink implements TensorSink {
   }
 }
 
+/** The length of the leaf, which must be one of the tensor's. */
+function checkIndex(index: number, byteLength: number): number {
+  const count = leafCount(byteLength);
+  if (!Number.isSafeInteger(index) || index < 0 || index >= count) {
+    throw new RangeError(`The tensor has leaves 0 to ${count - 1}, found leaf ${index}`);
+  }
+  return leafLength(index, byteLength);
+}
+
 /**
  * Checks a leaf against the tensor it is for.
  *
  * @throws {RangeError} when the tensor has no such leaf or the leaf has another length.
  */
 export function checkLeaf(leaf: LeafDigest, bytes: Uint8Array, byteLength: number): void {
-  const count = leafCount(byteLength);
-  if (!Number.isSafeInteger(leaf.index) || leaf.index < 0 || leaf.index >= count) {
-    throw new RangeError(`The tensor has leaves 0 to ${count - 1}, found leaf ${leaf.index}`);
-  }
-  const wanted = leafLength(leaf.index, byteLength);
+  const wanted = checkIndex(leaf.index, byteLength);
   if (bytes.byteLength !== wanted) {
     throw new RangeError(`Leaf ${leaf.index} has ${wanted} bytes, found ${bytes.byteLength}`);
   }

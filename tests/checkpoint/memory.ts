@@ -9,7 +9,7 @@ const LEAF = 1024 * 1024;
 const digest = (fill: number) => new Uint8Array(32).fill(fill);
 const VERSION = Uint8Array.of(1);
 
-export const memorySuite: Suite = ({ test }) => {
+export const memorySinkSuite: Suite = ({ test }) => {
   test("memory sink: takes leaves in any order and shows the tensor once it is committed", async () => {
     const sink = new MemorySink(createDescriptor("U8", [LEAF + 3]));
     await sink.begin(VERSION, []);
@@ -54,6 +54,25 @@ export const memorySuite: Suite = ({ test }) => {
     await sink.commit(undefined);
     assert.deepEqual([...into], [2, 3, 4, 5, 1, 1, 1, 1]);
     assert.equal(sink.bytes.buffer, into.buffer);
+  });
+
+  test("memory sink: lends a leaf's own place, and holds the leaf again only once it is written", async () => {
+    const into = new Uint8Array(LEAF + 3);
+    const sink = new MemorySink(createDescriptor("U8", [LEAF + 3]), { into });
+    assert.throws(() => sink.buffer(0), TypeError, /before begin/);
+    await sink.begin(VERSION, []);
+    for (const index of [0, 1]) {
+      const buffer = sink.buffer(index);
+      buffer.fill(index + 1);
+      await sink.write({ index, digest: digest(index) }, buffer);
+    }
+    await sink.commit(undefined);
+    assert.deepEqual([...sink.bytes.subarray(LEAF - 1)], [1, 2, 2, 2]);
+    assert.equal(into[LEAF], 2);
+    sink.buffer(1).fill(9); // may turn out damaged
+    assert.isFalse(sink.committed);
+    assert.deepEqual((await sink.held())?.leaves, [{ index: 0, digest: digest(0) }]);
+    assert.throws(() => sink.buffer(2), RangeError, /leaves 0 to 1, found leaf 2/);
   });
 
   test("memory sink: believes no length beyond its cap, no leaf that cannot be, no early commit", async () => {
