@@ -9,6 +9,10 @@ import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
+import { deflateSuite } from "./codec/deflate.ts";
+import { encodeChunkSuite } from "./codec/encode_chunk.ts";
+import { governorSuite } from "./codec/governor.ts";
+import { realWeightsSuite } from "./codec/real_weights.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsHeaderSuite } from "./formats/safetensors/header.ts";
 import { shardIndexSuite } from "./formats/safetensors/shard_index.ts";
@@ -16,6 +20,11 @@ import { safetensorsWriterSuite } from "./formats/safetensors/writer.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
+import { checksumStreamSuite } from "./streams/checksum_stream.ts";
+import { chunkerStreamSuite } from "./streams/chunker_stream.ts";
+import { chunksFromSuite } from "./streams/chunks_from.ts";
+import { compressorStreamSuite } from "./streams/compressor_stream.ts";
+import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
 import { addressSuite } from "./tensor/address.ts";
 import { bitmapSuite } from "./tensor/bitmap.ts";
 import { descriptorSuite } from "./tensor/descriptor.ts";
@@ -29,6 +38,7 @@ import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
+import { xxh32Suite } from "./wire/xxh32.ts";
 
 /** Runs unchanged wherever a file in runtimes/ hands it a harness. */
 export const portableSuites: readonly Suite[] = [
@@ -41,6 +51,15 @@ export const portableSuites: readonly Suite[] = [
   proofSuite,
   bitmapSuite,
   digestCacheSuite,
+  xxh32Suite,
+  deflateSuite,
+  encodeChunkSuite,
+  governorSuite,
+  orderedMapStreamSuite,
+  chunkerStreamSuite,
+  chunksFromSuite,
+  checksumStreamSuite,
+  compressorStreamSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,
@@ -56,6 +75,7 @@ export const portableSuites: readonly Suite[] = [
 
 /** Needs sockets and files, which Node, Deno and Bun have. */
 export const ioSuites: readonly Suite[] = [
+  realWeightsSuite,
   checksSuite,
   tcpSuite,
   nodeFileSuite,
