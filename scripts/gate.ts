@@ -20,10 +20,11 @@ const STEPS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["imports", ...script("check_imports")],
   ["portability", ...script("check_portability")],
   ["exports", ...script("check_exports")],
+  ["locks", ...script("check_locks")],
   ["tests", "npm", "test"],
   ["docs", ...script("check_docs")],
   ["npm package", ...script("check_package")],
-  ["JSR package", deno, "publish", "--dry-run", "--allow-dirty"],
+  ["JSR package", deno, "publish", "--quiet", "--dry-run", "--allow-dirty"],
 ];
 const CLOSING_LINE = /^(\d+) passed, (\d+) failed$/gm;
 

@@ -3,6 +3,7 @@ import { blocksOf, docstringsOf } from "../../scripts/doc_blocks.ts";
 import { exportProblems } from "../../scripts/export_rules.ts";
 import { importProblems } from "../../scripts/import_rules.ts";
 import { parseJunit } from "../../scripts/junit.ts";
+import { lockProblems, mendLock } from "../../scripts/lock_rules.ts";
 import { portabilityProblems } from "../../scripts/portability_rules.ts";
 import { importsOf, only, stretchesOf } from "../../scripts/source_text.ts";
 import { compareRuns } from "../../scripts/test_verdict.ts";
@@ -100,6 +101,37 @@ export const checksSuite: Suite = ({ test }) => {
     assert.match(problems(npm, { ...jsr, exports: { "./a": "./b.ts" } }), /elsewhere/);
     assert.match(problems({ ...npm, dependencies: { x: "^1" } }, jsr), /maps x/);
     assert.match(problems(npm, jsr, false), /not there.*not built/);
+  });
+
+  test("checks: a lock without another platform's package is caught and mended", () => {
+    const lock = {
+      packages: {
+        "": {},
+        "node_modules/tool": {
+          version: "2.0.0",
+          dev: true,
+          resolved: "somewhere",
+          optionalDependencies: { "@tool/linux-x64-musl": "2.0.0", "@tool/windows-x64": "2.0.0" },
+        },
+        "node_modules/@tool/windows-x64": { version: "2.0.0" },
+      },
+    };
+    const problems = lockProblems("lock", lock).join("; ");
+    assert.match(problems, /tool names the registry/);
+    assert.match(problems, /lacks node_modules\/@tool\/linux-x64-musl/);
+    assert.notMatch(problems, /windows/);
+    const mended = mendLock(lock);
+    assert.deepEqual(lockProblems("lock", mended), []);
+    assert.deepInclude(mended.packages, {
+      "node_modules/@tool/linux-x64-musl": {
+        version: "2.0.0",
+        cpu: ["x64"],
+        dev: true,
+        libc: ["musl"],
+        optional: true,
+        os: ["linux"],
+      },
+    } as Partial<typeof mended.packages>);
   });
 
   test("checks: examples are cut out of guides and docstrings with their lines", () => {
