@@ -1,0 +1,15 @@
+// This module runs in every runtime.
+/**
+ * A peer over a connection: it serves, requests, lists and sends tensors.
+ *
+ * @module
+ */
+export type { Connect, Connection, Listener } from "./connection.ts";
+export {
+  type RequestOptions,
+  TensorPeer,
+  type TensorPeerOptions,
+  type TransferOptions,
+} from "./peer.ts";
+export { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "./retry.ts";
+export { Transfer, type TransferControls, type TransferStatus } from "./transfer.ts";

@@ -1,0 +1,64 @@
+// This module runs in every runtime.
+/**
+ * The wire format as pure functions over bytes: preamble, frame headers, control messages, pages
+ * and checksums. `SPEC.md` beside this file is the authority.
+ *
+ * @module
+ */
+export { type ChunkHead, chunkHeadOf, readChunkHead, writeChunkFront } from "./chunk_head.ts";
+export { decodeMessage, encodeMessage } from "./control.ts";
+export { errorOf, faultOf } from "./fault.ts";
+export {
+  CHUNK_HEAD_BYTES,
+  FIRST_SKIPPABLE_TYPE,
+  FLAG_LAST,
+  FLAG_QUERY,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  type FrameType,
+  frameName,
+  isControlType,
+  maxPayloadBytes,
+  readFrameHeader,
+  writeFrameHeader,
+} from "./frame_header.ts";
+export { type FrameHandler, FrameParser } from "./frame_parser.ts";
+export { decodeListing, encodeListingEntry, type ListingEntry } from "./listing.ts";
+export type {
+  Accept,
+  Complete,
+  DigestMode,
+  Fault,
+  Goodbye,
+  Hello,
+  List,
+  Messages,
+  Offer,
+  Phase,
+  Receipt,
+  Request,
+} from "./messages.ts";
+export {
+  type BitmapPage,
+  type DigestPage,
+  decodeBitmapPage,
+  decodeDigestPage,
+  decodeNumber,
+  decodeRanges,
+  encodeBitmapPage,
+  encodeDigestPage,
+  encodeNumber,
+  encodeRanges,
+} from "./pages.ts";
+export {
+  beginsPreamble,
+  commonVersion,
+  decodePreamble,
+  encodePreamble,
+  HIGHEST_VERSION,
+  LOWEST_VERSION,
+  PREAMBLE_BYTES,
+  type VersionRange,
+} from "./preamble.ts";
+export { xxh32 } from "./xxh32.ts";
