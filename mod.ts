@@ -40,6 +40,43 @@ export {
 } from "./lib/errors.ts";
 export { DEFAULT_LIMITS, type Limits } from "./lib/limits.ts";
 export {
+  type Connect,
+  type Connection,
+  DEFAULT_RETRY_POLICY,
+  type Listener,
+  mayRetry,
+  type RequestOptions,
+  type RetryPolicy,
+  retryDelayMs,
+  TensorPeer,
+  type TensorPeerOptions,
+  Transfer,
+  type TransferControls,
+  type TransferOptions,
+  type TransferStatus,
+} from "./lib/session/mod.ts";
+export {
+  type AssemblerOptions,
+  AssemblerStream,
+  type ChecksumOptions,
+  ChecksumStream,
+  type ChunkerOptions,
+  ChunkerStream,
+  type CompressorOptions,
+  CompressorStream,
+  chunksFrom,
+  type DecompressorOptions,
+  DecompressorStream,
+  type FrameDecoderOptions,
+  FrameDecoderStream,
+  type FrameEncoderOptions,
+  FrameEncoderStream,
+  type OrderedMapOptions,
+  OrderedMapStream,
+  type VerifierOptions,
+  VerifierStream,
+} from "./lib/streams/mod.ts";
+export {
   type AddressPattern,
   byteLengthOf,
   checkAddress,
@@ -91,3 +128,4 @@ export {
   tensorRootOfTop,
   verifyRangeProof,
 } from "./lib/tensor/mod.ts";
+export { xxh32 } from "./lib/wire/mod.ts";
