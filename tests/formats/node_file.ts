@@ -5,7 +5,8 @@ import { assert } from "chai";
 import { IntegrityError, StorageError } from "../../lib/errors.ts";
 import { openNodeFile, statNodeFile } from "../../lib/formats/node_file.ts";
 import type { Suite } from "../harness.ts";
-import { rejection, withTempFolder } from "./temp_folder.ts";
+import { assertRejects } from "../rejects.ts";
+import { withTempFolder } from "./temp_folder.ts";
 
 /** Bytes that say where they are, so that one read in the wrong place shows. */
 function numbered(byteLength: number): Uint8Array {
@@ -35,8 +36,8 @@ export const nodeFileSuite: Suite = ({ test }) => {
       );
       await file.close();
       await file.close();
-      assert.instanceOf(await rejection(file.read(0, new Uint8Array(1))), TypeError);
-      assert.instanceOf(await rejection(file.version()), TypeError);
+      await assertRejects(() => file.read(0, new Uint8Array(1)), TypeError, /is closed/);
+      await assertRejects(() => file.version(), TypeError, /is closed/);
     }));
 
   test("node file: reads past 4 GiB", () =>
@@ -108,10 +109,10 @@ export const nodeFileSuite: Suite = ({ test }) => {
       await writeFile(path, numbered(4096));
       const file = await openNodeFile(path);
       await truncate(path, 1000);
-      const error = await rejection(file.read(512, new Uint8Array(1024)));
-      assert.instanceOf(error, IntegrityError);
-      assert.equal((error as IntegrityError).where, "source");
-      assert.equal((error as IntegrityError).byteOffset, 1000);
+      const read = () => file.read(512, new Uint8Array(1024));
+      const error = await assertRejects(read, IntegrityError, /ends at byte 1000/);
+      assert.equal(error.where, "source");
+      assert.equal(error.byteOffset, 1000);
       await file.close();
     }));
 
@@ -131,10 +132,8 @@ export const nodeFileSuite: Suite = ({ test }) => {
       ];
       for (const [path, message] of cases) {
         for (const attempt of [openNodeFile, statNodeFile]) {
-          const error = await rejection(attempt(path));
-          assert.instanceOf(error, StorageError);
-          assert.match((error as Error).message, message);
-          assert.notInclude((error as Error).message, "\n");
+          const error = await assertRejects(() => attempt(path), StorageError, message);
+          assert.notInclude(error.message, "\n");
         }
       }
     }));

@@ -15,7 +15,8 @@ import { formatAddress, parsePattern, type TensorAddress } from "../../lib/tenso
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import type { StoreEntry, TensorSource } from "../../lib/tensor/source.ts";
 import type { Suite } from "../harness.ts";
-import { rejection, withTempFolder } from "./temp_folder.ts";
+import { assertRejects } from "../rejects.ts";
+import { withTempFolder } from "./temp_folder.ts";
 
 /** A file with these U8 tensors, each filled with its own bytes. */
 function fileOf(tensors: Readonly<Record<string, string>>): Uint8Array {
@@ -186,9 +187,11 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       assert.equal(await readText(store, address), "linked");
       assert.deepEqual(await listAll(store, "*/__files__"), []);
       await symlink("../blobs/2f", join(folder, "snapshot", "n.safetensors"));
-      const error = await rejection(SafetensorsStore.open([join(folder, "snapshot")]));
-      assert.instanceOf(error, StorageError);
-      assert.match((error as Error).message, /Cannot follow the link .*n\.safetensors/);
+      await assertRejects(
+        () => SafetensorsStore.open([join(folder, "snapshot")]),
+        StorageError,
+        /Cannot follow the link .*n\.safetensors/,
+      );
     }));
 
   test("safetensors store: refuses what it cannot serve, and says why", () =>
@@ -203,9 +206,7 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
         type: new (message: string) => Error,
         text: RegExp,
       ) => {
-        const error = await rejection(SafetensorsStore.open(paths));
-        assert.instanceOf(error, type);
-        assert.match((error as Error).message, text);
+        await assertRejects(() => SafetensorsStore.open(paths), type, text);
       };
       await refused(
         [join(folder, "empty")],
@@ -216,8 +217,8 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       await refused([join(model, "config.json")], ConfigError, /wanted a folder or a file/);
       await refused([model, join(folder, "else", "tiny")], ConfigError, /both give .* "tiny"/);
       await refused([join(folder, "__files__.safetensors")], ConfigError, /side files; rename/);
-      const two = SafetensorsStore.open([model, model], { model: "m" });
-      assert.instanceOf(await rejection(two), ConfigError);
+      const two = () => SafetensorsStore.open([model, model], { model: "m" });
+      await assertRejects(two, ConfigError, /renames one path, but 2 were given/);
 
       await rm(join(model, "m-2.safetensors"));
       await refused([model], FormatError, /index\.json: names the shard "m-2\.safetensors"/);
@@ -239,9 +240,9 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
         ["tiny", "__files__", "../tiny/config.json"],
         ["tiny", "../tiny/m-1", "a"],
       ] as [string, string, string][]) {
-        const error = await rejection(store.open({ model, partition, tensor }));
-        assert.instanceOf(error, NotFoundError);
-        assert.equal((error as NotFoundError).address, formatAddress({ model, partition, tensor }));
+        const open = () => store.open({ model, partition, tensor });
+        const error = await assertRejects(open, NotFoundError, /^Nothing lives at /);
+        assert.equal(error.address, formatAddress({ model, partition, tensor }));
       }
     }));
 
@@ -264,9 +265,9 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       await reading.close?.();
       clock.runOut();
       // It had not been read yet, so that its bytes would come from the new file.
-      const error = await rejection(waiting.read(0, new Uint8Array(1)));
-      assert.instanceOf(error, IntegrityError);
-      assert.equal((error as IntegrityError).where, "source");
+      const read = () => waiting.read(0, new Uint8Array(1));
+      const error = await assertRejects(read, IntegrityError, /changed while it was read/);
+      assert.equal(error.where, "source");
       await waiting.close?.();
 
       assert.equal(await readText(store, address), "new");
@@ -282,7 +283,7 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       const store = await SafetensorsStore.open([model]);
       await writeFile(join(model, "m-1.safetensors"), "ruined by somebody");
       const a = { model: "tiny", partition: "m-1", tensor: "a" };
-      assert.instanceOf(await rejection(store.open(a)), FormatError);
+      await assertRejects(() => store.open(a), FormatError, /m-1\.safetensors: /);
       assert.equal(await readText(store, { ...a, partition: "m-2", tensor: "c" }), "ccc");
       assert.equal((await listAll(store, "tiny/m-2")).length, 2);
 
@@ -290,7 +291,7 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       const listing = async () => {
         for await (const entry of store.list(parsePattern(""))) listed.push(entry);
       };
-      assert.match(String(await rejection(listing())), /m-1\.safetensors/);
+      await assertRejects(listing, FormatError, /m-1\.safetensors: /);
       assert.includeMembers(names(listed), ["tiny/m-2/c", "tiny/__files__/config.json"]);
 
       await writeFile(join(model, "m-1.safetensors"), fileOf({ a: "back" }));
@@ -302,10 +303,10 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       const model = await writeModel(folder);
       const store = await SafetensorsStore.open([model]);
       await rm(join(model, "m-2.safetensors"));
-      assert.match(String(await rejection(listAll(store))), /names the shard "m-2/);
+      await assertRejects(() => listAll(store), FormatError, /names the shard "m-2/);
       assert.equal((await listAll(store, "tiny/m-1")).length, 4);
       await rm(model, { recursive: true });
-      assert.instanceOf(await rejection(listAll(store)), StorageError);
+      await assertRejects(() => listAll(store), StorageError, /no such file or folder/);
     }));
 
   test("safetensors store: files that come later are found", () =>
@@ -350,13 +351,11 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       clock.runOut();
       while ((await openDescriptors(path)) === 1) await new Promise((next) => setTimeout(next));
       await descriptors(0);
-      assert.instanceOf(
-        await rejection((sources[0] as TensorSource).read(0, new Uint8Array(1))),
-        TypeError,
-      );
+      const closed = sources[0] as TensorSource;
+      await assertRejects(() => closed.read(0, new Uint8Array(1)), TypeError, /was closed/);
       const again = await open("t999");
       assert.equal(new TextDecoder().decode(await readWhole(again)), "bytes of 999");
-      assert.instanceOf(await rejection(again.read(5, new Uint8Array(8))), RangeError);
+      await assertRejects(() => again.read(5, new Uint8Array(8)), RangeError, /has 12/);
       await again.close?.();
       clock.runOut();
     }));

@@ -11,13 +11,3 @@ export async function withTempFolder(body: (folder: string) => Promise<void>): P
     await rm(folder, { recursive: true, force: true });
   }
 }
-
-/** What `promise` rejects with; fails when it does not. */
-export async function rejection(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("wanted a rejection");
-}

@@ -6,6 +6,7 @@ import { writeSafetensors } from "../../../lib/formats/safetensors/writer.ts";
 import { createDescriptor, type TensorDescriptor } from "../../../lib/tensor/descriptor.ts";
 import type { TensorSource } from "../../../lib/tensor/source.ts";
 import type { Suite } from "../../harness.ts";
+import { assertRejects } from "../../rejects.ts";
 
 /** A tensor in memory that counts what is asked of it. */
 class CountedSource implements TensorSource {
@@ -102,20 +103,15 @@ export const safetensorsWriterSuite: Suite = ({ test }) => {
     await reader.read();
     first.generation = 1;
     await reader.read();
-    const error: unknown = await reader.read().then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    assert.instanceOf(error, IntegrityError);
-    assert.equal((error as IntegrityError).where, "source");
-    assert.match((error as Error).message, /"t0" changed/);
+    const error = await assertRejects(() => reader.read(), IntegrityError, /"t0" changed/);
+    assert.equal(error.where, "source");
     assert.equal(first.closed, 1);
 
     const other = new CountedSource(createDescriptor("I8", [5000]), pattern(5000, 0));
-    const wrong: unknown = await collect(writeSafetensors(header, () => other)).catch(
-      (error: unknown) => error,
+    await assertRejects(
+      () => collect(writeSafetensors(header, () => other)),
+      TypeError,
+      /"t0": the header says U8 \[5000\], the source I8/,
     );
-    assert.instanceOf(wrong, TypeError);
-    assert.match((wrong as Error).message, /"t0": the header says U8 \[5000\], the source I8/);
   });
 };
