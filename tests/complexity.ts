@@ -57,7 +57,8 @@ export async function countWork(run: () => void | Promise<void>): Promise<Work> 
     await run();
   } finally {
     globalThis.Uint8Array = native;
-    Object.assign(prototype, { set, slice, copyWithin });
+    // These are inherited; what was laid over them goes.
+    for (const name of ["set", "slice", "copyWithin"]) Reflect.deleteProperty(prototype, name);
   }
   return work;
 }
