@@ -79,6 +79,32 @@ export const lockSuite: Suite = ({ test }) => {
       }
     }));
 
+  test("lock: is taken over from a process that ended and only waits to be reaped", () =>
+    withTempFolder(async (folder) => {
+      if (process.platform !== "linux") {
+        console.warn("SKIPPED on this system: processes that wait to be reaped are not told");
+        return;
+      }
+      // The inner shell ends, and what its parent has become never asks for its exit code.
+      const parent = spawn("sh", ["-c", "sh -c 'exit 0' & echo $!; exec sleep 600"], {
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      try {
+        const line = await new Promise<string>((resolve) => {
+          parent.stdout.once("data", (bytes: Uint8Array) => resolve(bytes.toString()));
+        });
+        const pid = Number(line);
+        while (!readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) {
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        const path = join(folder, ".lock");
+        writeHolder(path, { pid });
+        OutputLock.take(path).release();
+      } finally {
+        parent.kill("SIGKILL");
+      }
+    }));
+
   test("lock: of another host is refused, saying what to do", () =>
     withTempFolder(async (folder) => {
       const path = join(folder, ".lock");

@@ -1,15 +1,18 @@
 import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { assert } from "chai";
@@ -19,6 +22,7 @@ import {
   encodeJournalRecord,
   type JournalRecord,
 } from "../../lib/checkpoint/journal.ts";
+import { JournalFile } from "../../lib/checkpoint/journal_file.ts";
 import { StagedOutput } from "../../lib/checkpoint/staged_output.ts";
 import { storageError } from "../../lib/checkpoint/storage_error.ts";
 import { StorageError } from "../../lib/errors.ts";
@@ -320,12 +324,61 @@ export const stagedOutputFaultsSuite: Suite = ({ test }) => {
         StorageError,
         /deleted meanwhile/,
       );
+      assert.isFalse(existsSync(join(folder, ".headrace", "g")));
       await sink.release();
       await assertRejects(() => output.finish(files), StorageError, /deleted meanwhile/);
       await output.release();
       await other.finish(files);
       assert.isTrue(readFileSync(join(folder, "f")).equals(body));
     }));
+
+  test("staged output: a staged file that vanishes while it is closed is not made anew with holes", () =>
+    withTempFolder(async (folder) => {
+      const output = await openFolder(folder);
+      const sink = sinkOf(output, "f", 0, body.byteLength);
+      await sink.begin(V1, []);
+      await writeLeaf(sink, body, 0);
+      for (let i = 0; i < 16; i++) await fetchTensor(output, `other ${i}`, 0, body.subarray(0, 9));
+      rmSync(join(folder, ".headrace", "f"));
+      await assertRejects(() => writeLeaf(sink, body, 1), StorageError, /f: it is not there/);
+      await output.release();
+      const resumed = await openFolder(folder);
+      assert.isUndefined(await sinkOf(resumed, "f", 0, body.byteLength).held());
+      await resumed.release();
+    }));
+
+  test("staged output: a record that the full disk tore is taken away, and the journal goes on", () =>
+    withTempFolder((parent) =>
+      withMount(parent, "size=1m", async (mount) => {
+        const path = join(mount, ".journal");
+        const journal = await JournalFile.create(path, "k", [], false);
+        const filler = openSync(join(mount, "filler"), "w");
+        const fill = () => writeSync(filler, new Uint8Array(4096));
+        assert.throws(() => {
+          for (;;) fill();
+        }, /ENOSPC|No space/);
+        const kept: JournalRecord[] = [];
+        const append = async (index: number) => {
+          const record: JournalRecord = { kind: "leaf", ref: 1, index, digest: sha256(body) };
+          await journal.append([record]);
+          kept.push(record);
+        };
+        const untilFull = async () => {
+          for (let index = 0; ; index++) await append(index);
+        };
+        await assertRejects(untilFull, StorageError, /Cannot write to .*the disk is full/);
+        await assertRejects(() => append(0), StorageError, /the disk is full/);
+        closeSync(filler);
+        rmSync(join(mount, "filler"));
+        await append(1000);
+        await journal.close();
+        assert.deepEqual(decodeJournal(readFileSync(path)), {
+          key: "k",
+          records: kept,
+          clean: true,
+        });
+      }),
+    ));
 
   test("staged output: follows no symbolic link out of its folder, whatever a name says", () =>
     withTempFolder(async (parent) => {
