@@ -40,6 +40,7 @@ export {
 } from "./lib/errors.ts";
 export { DEFAULT_LIMITS, type Limits } from "./lib/limits.ts";
 export {
+  ByteSource,
   type Connect,
   type Connection,
   DEFAULT_RETRY_POLICY,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { ByteSource } from "./byte_source.ts";
 export type { Connect, Connection, Listener } from "./connection.ts";
 export {
   type RequestOptions,
