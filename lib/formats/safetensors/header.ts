@@ -97,10 +97,16 @@ function isSafetensorsDType(name: string): name is DType {
   return isDType(name) && DTYPES[name].blockElements === 1;
 }
 
-function readEntry(cursor: JsonCursor, name: string, maxRank: number): RawEntry {
+function readEntry(
+  cursor: JsonCursor,
+  name: string,
+  maxRank: number,
+  fields: Set<string>,
+): RawEntry {
   let dtype: DType | undefined;
   let shape: number[] | undefined;
   let offsets: number[] | undefined;
+  fields.clear();
   cursor.object((field) => {
     if (field === "dtype") {
       const found = cursor.string();
@@ -110,7 +116,7 @@ function readEntry(cursor: JsonCursor, name: string, maxRank: number): RawEntry 
       const found: number[] = [];
       cursor.array(() => {
         if (found.length === maxRank) {
-          throw new LimitError(`${cursor.inside}: a shape may have ${maxRank} dimensions`);
+          throw new LimitError(`${cursor.where}: a shape may have ${maxRank} dimensions`);
         }
         found.push(cursor.wholeNumber());
       });
@@ -125,7 +131,7 @@ function readEntry(cursor: JsonCursor, name: string, maxRank: number): RawEntry 
     } else {
       cursor.fail(`unknown field ${quote(field)}; wanted dtype, shape and data_offsets`);
     }
-  });
+  }, fields);
   if (dtype === undefined) cursor.fail("has no dtype");
   if (shape === undefined) cursor.fail("has no shape");
   if (offsets === undefined) cursor.fail("has no data_offsets");
@@ -147,7 +153,7 @@ function checkEntry(
   try {
     byteLength = byteLengthOf(dtype, shape);
   } catch (cause) {
-    throw new FormatError(`${cursor.inside}: ${(cause as Error).message}`, { cause });
+    throw new FormatError(`${cursor.where}: ${(cause as Error).message}`, { cause });
   }
   if (end - begin !== byteLength) {
     cursor.fail(
@@ -172,29 +178,32 @@ function placeEntries(entries: RawEntry[], headerBytes: number, fileBytes: numbe
     throw new FormatError(message, { byteOffset });
   };
   let at = 0;
-  let last = "the header";
+  let previous: string | undefined;
+  const last = () => (previous === undefined ? "the header" : `tensor ${quote(previous)}`);
   for (const { name, begin, end } of entries) {
-    const tensor = `Tensor ${quote(name)}`;
     if (begin < at) {
       fail(
-        `${tensor}: begins at byte ${begin} of the buffer, inside ${last}, which ends at ${at}`,
+        `Tensor ${quote(name)}: begins at byte ${begin} of the buffer, inside ${last()}, which ends at ${at}`,
         begin,
       );
     }
     if (begin > at) {
-      fail(`${tensor}: ${begin - at} bytes between ${last} and it belong to no tensor`, at);
+      fail(
+        `Tensor ${quote(name)}: ${begin - at} bytes between ${last()} and it belong to no tensor`,
+        at,
+      );
     }
     if (end > bufferBytes) {
       fail(
-        `${tensor}: ends at byte ${end} of the buffer, but the file ends at ${bufferBytes}: ${end - bufferBytes} bytes or more are missing`,
+        `Tensor ${quote(name)}: ends at byte ${end} of the buffer, but the file ends at ${bufferBytes}: ${end - bufferBytes} bytes or more are missing`,
         bufferBytes,
       );
     }
     at = end;
-    last = `tensor ${quote(name)}`;
+    previous = name;
   }
   if (at < bufferBytes) {
-    fail(`${bufferBytes - at} bytes after ${last} belong to no tensor`, at);
+    fail(`${bufferBytes - at} bytes after ${last()} belong to no tensor`, at);
   }
   return entries.map(({ name, descriptor, begin }) => ({
     name,
@@ -246,15 +255,16 @@ export function parseHeader(
   const cursor = new JsonCursor(text, HEADER, LENGTH_BYTES);
   let metadata = new Map<string, string>();
   const entries: RawEntry[] = [];
+  const fields = new Set<string>();
   cursor.object((name) => {
-    cursor.inside = name === HEADER_TENSOR ? HEADER_TENSOR : `Tensor ${quote(name)}`;
+    cursor.subject = { kind: name === HEADER_TENSOR ? "The text under" : "Tensor", name };
     if (name === HEADER_TENSOR) {
       metadata = readMetadata(cursor);
     } else {
       checkName(cursor, name, maxNameBytes);
-      entries.push(readEntry(cursor, name, maxRank));
+      entries.push(readEntry(cursor, name, maxRank, fields));
     }
-    cursor.inside = HEADER;
+    cursor.subject = undefined;
   });
   cursor.end(" ");
   return { raw, metadata, tensors: placeEntries(entries, headerBytes, fileBytes), fileBytes };
@@ -267,7 +277,7 @@ function checkName(cursor: JsonCursor, name: string, maxNameBytes: number): void
   const nameBytes = new TextEncoder().encode(name).byteLength;
   if (nameBytes > maxNameBytes) {
     throw new LimitError(
-      `${cursor.inside}: a name may take ${maxNameBytes} bytes, found ${nameBytes}`,
+      `${cursor.where}: a name may take ${maxNameBytes} bytes, found ${nameBytes}`,
     );
   }
 }

@@ -4,6 +4,7 @@ import { quote } from "./quote.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const ZERO = 0x30;
 const MAX_NUMBER_CHARS = 64;
 
 const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
@@ -14,24 +15,33 @@ const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0
  * caller asks for, so that hostile text costs no more memory than its own length.
  */
 export class JsonCursor {
-  /** What the text belongs to; begins every error. The caller sets it as it goes along. */
-  inside: string;
+  /** The tensor or the like that is being read, for errors. The caller sets it as it goes along. */
+  subject: { readonly kind: string; readonly name: string } | undefined;
+  readonly #inside: string;
   readonly #text: string;
   readonly #byteOffset: number;
   #at = 0;
 
-  /** @param byteOffset Where the text begins in its file, for errors. */
+  /**
+   * @param inside What the text is, for errors.
+   * @param byteOffset Where the text begins in its file, for errors.
+   */
   constructor(text: string, inside: string, byteOffset: number) {
     this.#text = text;
-    this.inside = inside;
+    this.#inside = inside;
     this.#byteOffset = byteOffset;
   }
 
-  /** @throws {FormatError} always, with `inside` and the place in the file. */
+  /** What is being read: begins every error. */
+  get where(): string {
+    return this.subject ? `${this.subject.kind} ${quote(this.subject.name)}` : this.#inside;
+  }
+
+  /** @throws {FormatError} always, with `where` and the place in the file. */
   fail(message: string): never {
     const before = new TextEncoder().encode(this.#text.slice(0, this.#at)).byteLength;
     const byteOffset = this.#byteOffset + before;
-    throw new FormatError(`${this.inside}: ${message} (at byte ${byteOffset})`, { byteOffset });
+    throw new FormatError(`${this.where}: ${message} (at byte ${byteOffset})`, { byteOffset });
   }
 
   #wanted(what: string): never {
@@ -88,26 +98,37 @@ export class JsonCursor {
     }
   }
 
+  /** Whether a number, be it a malformed one, goes on at this place. */
+  #inNumber(at: number): boolean {
+    return at < this.#text.length && "+-.0123456789eE".includes(this.#text.charAt(at));
+  }
+
   #numberToken(): string {
     this.#skipSpace();
     const start = this.#at;
     let end = start;
-    while (end - start < MAX_NUMBER_CHARS && "+-.0123456789eE".includes(this.#text.charAt(end))) {
-      if (end === this.#text.length) break;
-      end++;
-    }
+    while (end - start < MAX_NUMBER_CHARS && this.#inNumber(end)) end++;
     if (end === start) this.#wanted("a number");
     return this.#text.slice(start, end);
   }
 
   /** A whole number from 0 to 2^53 - 1, in plain digits: what a format means by a size or an offset. */
   wholeNumber(): number {
-    const token = this.#numberToken();
-    const value = Number(token);
-    if (!/^(?:0|[1-9][0-9]*)$/.test(token) || !Number.isSafeInteger(value)) {
-      this.fail(`wanted a whole number from 0 to 2^53 - 1 in plain digits, found ${token}`);
+    this.#skipSpace();
+    const start = this.#at;
+    let end = start;
+    let value = 0;
+    for (; value <= Number.MAX_SAFE_INTEGER; end++) {
+      const digit = this.#text.charCodeAt(end) - ZERO;
+      if (!(digit >= 0 && digit <= 9)) break;
+      value = value * 10 + digit;
     }
-    this.#at += token.length;
+    const plain = end - start === 1 || (end > start && this.#text.charCodeAt(start) !== ZERO);
+    if (!plain || !Number.isSafeInteger(value) || this.#inNumber(end)) {
+      const found = this.#numberToken();
+      this.fail(`wanted a whole number from 0 to 2^53 - 1 in plain digits, found ${found}`);
+    }
+    this.#at = end;
     return value;
   }
 
@@ -121,11 +142,14 @@ export class JsonCursor {
     return Number(token);
   }
 
-  /** Hands each key to `member`, which reads the value that follows. */
-  object(member: (key: string) => void): void {
+  /**
+   * Hands each key to `member`, which reads the value that follows.
+   *
+   * @param keys Holds the keys afterwards; give an empty set again and again to save allocations.
+   */
+  object(member: (key: string) => void, keys: Set<string> = new Set()): void {
     this.#expect("{");
     if (this.take("}")) return;
-    const keys = new Set<string>();
     do {
       const key = this.string();
       if (keys.has(key)) this.fail(`the key ${quote(key)} appears twice`);

@@ -67,13 +67,13 @@ export function parseShardIndex(bytes: Uint8Array, options: SafetensorsOptions =
 function readWeightMap(cursor: JsonCursor): Map<string, string> {
   const weightMap = new Map<string, string>();
   cursor.object((tensor) => {
-    cursor.inside = `${INDEX}, tensor ${quote(tensor)}`;
+    cursor.subject = { kind: `${INDEX}, tensor`, name: tensor };
     const file = cursor.string();
     if (!isPlainFileName(file)) {
       cursor.fail(`wanted the name of a file beside the index, found ${quote(file)}`);
     }
     weightMap.set(tensor, file);
-    cursor.inside = INDEX;
+    cursor.subject = undefined;
   });
   return weightMap;
 }

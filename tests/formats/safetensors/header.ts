@@ -54,9 +54,19 @@ const MALFORMED: readonly [string, string, number, RegExp][] = [
   ],
   ["metadata given twice", `{"__metadata__":{},"__metadata__":{}}`, 0, /"__metadata__" appears/],
   ["a metadata key twice", `{"__metadata__":{"k":"1","k":"2"}}`, 0, /"k" appears twice/],
-  ["metadata that is no text", `{"__metadata__":{"k":1}}`, 0, /__metadata__: wanted a string/],
-  ["metadata that is nested", `{"__metadata__":{"k":{}}}`, 0, /__metadata__: wanted a string/],
-  ["metadata that is null", `{"__metadata__":null}`, 0, /__metadata__: wanted "\{"/],
+  [
+    "metadata that is no text",
+    `{"__metadata__":{"k":1}}`,
+    0,
+    /under "__metadata__": wanted a string/,
+  ],
+  [
+    "metadata that is nested",
+    `{"__metadata__":{"k":{}}}`,
+    0,
+    /under "__metadata__": wanted a string/,
+  ],
+  ["metadata that is null", `{"__metadata__":null}`, 0, /under "__metadata__": wanted "\{"/],
   ["an entry that is no object", `{"w":[1]}`, 0, /Tensor "w": wanted "\{"/],
   [
     "an unknown field",
@@ -90,6 +100,14 @@ const MALFORMED: readonly [string, string, number, RegExp][] = [
     1,
     /Tensor "w".*found 01/,
   ],
+  [
+    "sixteen nines",
+    `{"w":${entry(0, 1, "U8", [])}`.replace("[]", "[9999999999999999]"),
+    1,
+    /9{16}/,
+  ],
+  ["a plus sign", `{"w":${entry(0, 1, "U8", [])}`.replace("[]", "[+1]"), 1, /found \+1/],
+  ["minus zero", `{"w":${entry(0, 1, "U8", [])}`.replace("[]", "[-0]"), 1, /found -0/],
   ["text for a number", `{"w":${entry(0, 1, "U8", ["1"])}}`, 1, /Tensor "w": wanted a number/],
   ["one offset", `{"w":{"dtype":"U8","shape":[1],"data_offsets":[1]}}`, 1, /"w".*two numbers/],
   [
