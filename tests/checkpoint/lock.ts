@@ -85,8 +85,9 @@ export const lockSuite: Suite = ({ test }) => {
         console.warn("SKIPPED on this system: processes that wait to be reaped are not told");
         return;
       }
-      // The inner shell ends, and what its parent has become never asks for its exit code.
-      const parent = spawn("sh", ["-c", "sh -c 'exit 0' & echo $!; exec sleep 600"], {
+      // The inner shell ends once its parent has become something that never asks for its exit code.
+      const inner = 'until [ "$(cat /proc/$PPID/comm)" = sleep ]; do :; done';
+      const parent = spawn("sh", ["-c", `sh -c '${inner}' & echo $!; exec sleep 600`], {
         stdio: ["ignore", "pipe", "ignore"],
       });
       try {
