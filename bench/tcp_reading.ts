@@ -94,7 +94,11 @@ function viaLink(onread: boolean, way: "readable" | "receive"): Receive {
     const socket = connectSocket(reads ? { ...address, onread: reads.onread } : address);
     socket.pause();
     await new Promise((resolve) => socket.once("connect", resolve));
-    await drain(new LinkConnection(new NodeSocketLink(socket, "bench:", reads)), way, consume);
+    await drain(
+      new LinkConnection(new NodeSocketLink(socket, "bench:", true, reads)),
+      way,
+      consume,
+    );
   };
 }
 

@@ -4,23 +4,16 @@ import { TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Connection } from "../session/connection.ts";
 import { LinkConnection } from "./link_connection.ts";
-import { NodeReads, NodeSocketLink } from "./node_socket.ts";
+import { NodeReads, NodeSocketLink, type NodeStrategy } from "./node_socket.ts";
 import { connectTimeoutError, tcpError } from "./tcp_errors.ts";
 import { parsePin, type TcpConnectOptions } from "./tcp_options.ts";
 import { formatTcpUrl, parseTcpUrl, type TcpAddress } from "./tcp_url.ts";
-
-/** How a runtime's `node:net` reads fastest; see `bench/tcp_reading.ts`. */
-export interface NodeReadStrategy {
-  /** Whether dialled plain sockets read into our memory (`onread`). */
-  readonly onread: boolean;
-  readonly readBufferBytes: number;
-}
 
 /** Dials by `node:net` or `node:tls`; what the adapters of the runtimes share. */
 export function connectNode(
   url: string | URL,
   options: TcpConnectOptions,
-  strategy: NodeReadStrategy,
+  strategy: NodeStrategy,
 ): Promise<Connection> {
   const address = parseTcpUrl(url);
   const remote = formatTcpUrl(address);
@@ -70,7 +63,7 @@ export function connectNode(
       }
       release();
       socket.off("error", onError);
-      resolve(new LinkConnection(new NodeSocketLink(socket, remote, reads)));
+      resolve(new LinkConnection(new NodeSocketLink(socket, remote, strategy.writev, reads)));
     });
   });
 }

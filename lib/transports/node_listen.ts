@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:tls";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Connection, Listener } from "../session/connection.ts";
 import { LinkConnection } from "./link_connection.ts";
-import { destroySocket, NodeSocketLink } from "./node_socket.ts";
+import { destroySocket, NodeSocketLink, type NodeStrategy } from "./node_socket.ts";
 import { tcpError } from "./tcp_errors.ts";
 import {
   DEFAULT_MAX_PENDING_CONNECTIONS,
@@ -15,13 +15,14 @@ import { formatTcpUrl, parseTcpUrl, type TcpAddress } from "./tcp_url.ts";
 /** Listens by `node:net` or `node:tls`; what the adapters of the runtimes share. */
 export async function listenNode(
   url: string | URL,
-  options: TcpListenOptions = {},
+  options: TcpListenOptions,
+  strategy: NodeStrategy,
 ): Promise<Listener> {
   const address = parseTcpUrl(url);
   if (address.secure) requireCertificate(formatTcpUrl(address), options);
   options.signal?.throwIfAborted();
   const server = createServer(address, options);
-  const listener = new NodeListener(server, address, options);
+  const listener = new NodeListener(server, address, options, strategy);
   await listener.listen();
   return listener;
 }
@@ -49,6 +50,7 @@ class NodeListener implements Listener {
   readonly connections: ReadableStream<Connection>;
   readonly #server: Server;
   readonly #options: TcpListenOptions;
+  readonly #writev: boolean;
   readonly #pending: Socket[] = [];
   #address: TcpAddress;
   #controller!: ReadableStreamDefaultController<Connection>;
@@ -56,7 +58,13 @@ class NodeListener implements Listener {
   #closed = false;
   readonly #onAbort: () => void = () => void this.close();
 
-  constructor(server: Server, address: TcpAddress, options: TcpListenOptions) {
+  constructor(
+    server: Server,
+    address: TcpAddress,
+    options: TcpListenOptions,
+    { writev }: NodeStrategy,
+  ) {
+    this.#writev = writev;
     this.#server = server;
     this.#address = address;
     this.#options = options;
@@ -137,7 +145,9 @@ class NodeListener implements Listener {
       const host = socket.remoteAddress ?? "unknown";
       const remote = formatTcpUrl({ secure, host, port: socket.remotePort ?? 0 });
       this.#wanted = false;
-      this.#controller.enqueue(new LinkConnection(new NodeSocketLink(socket, remote)));
+      this.#controller.enqueue(
+        new LinkConnection(new NodeSocketLink(socket, remote, this.#writev)),
+      );
     }
   }
 

@@ -4,6 +4,16 @@ import type { Link, LinkEvents } from "./link.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 import { tcpError } from "./tcp_errors.ts";
 
+/** How a runtime's `node:net` is fastest; see `bench/tcp_reading.ts`. */
+export interface NodeStrategy {
+  /** Whether dialled plain sockets read into our memory (`onread`). */
+  readonly onread: boolean;
+  /** The size of that memory. */
+  readonly readBufferBytes: number;
+  /** Whether corked writes leave by `writev`; where they are put together by a copy, they cost more. */
+  readonly writev: boolean;
+}
+
 /**
  * Has `node:net` read into memory of ours: the `onread` option of `net.connect`. Without it the
  * runtime allocates 64 KiB for each read, which costs more than moving the bytes. Only a dialled
@@ -35,14 +45,16 @@ export class NodeReads {
 export class NodeSocketLink implements Link {
   readonly remote: string;
   readonly #socket: Socket;
+  readonly #writev: boolean;
   readonly #reads: NodeReads | undefined;
   #events: LinkEvents | undefined;
   #ended = false;
   #released = false;
 
   /** @param reads what the socket was dialled with; without it, its `data` events are used. */
-  constructor(socket: Socket, remote: string, reads?: NodeReads) {
+  constructor(socket: Socket, remote: string, writev: boolean, reads?: NodeReads) {
     this.#socket = socket;
+    this.#writev = writev;
     this.remote = remote;
     this.#reads = reads;
     socket.pause();
@@ -76,13 +88,12 @@ export class NodeSocketLink implements Link {
   write(pieces: readonly Uint8Array[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = this.#socket;
-      // Corked writes leave together, in one writev.
-      socket.cork();
+      if (this.#writev) socket.cork();
       pieces.forEach((piece, index) => {
         if (index < pieces.length - 1) socket.write(piece);
         else socket.write(piece, (error) => (error ? reject(this.#explain(error)) : resolve()));
       });
-      socket.uncork();
+      if (this.#writev) socket.uncork();
     });
   }
 
