@@ -24,7 +24,8 @@ const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
  *
  * @example
  * ```ts
- * import { createDescriptor, MemorySink } from "headrace";
+ * import { createDescriptor } from "headrace";
+ * import { MemorySink } from "headrace/checkpoint";
  *
  * const sink = new MemorySink(createDescriptor("U8", [3]));
  * await sink.begin(new Uint8Array(), []);

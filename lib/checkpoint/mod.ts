@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { safeFileName } from "./file_name.ts";
 export { MemorySink, type MemorySinkOptions } from "./memory.ts";
 export {
   type FinishedFile,
@@ -11,3 +12,4 @@ export {
   StagedOutput,
   type StagedOutputOptions,
 } from "./staged_output.ts";
+export type { OutputKind } from "./staging.ts";

@@ -49,6 +49,25 @@ export interface FinishOptions {
  *
  * Whenever the process ends, the next `open` finds what was verified. One process at a time has
  * an output open.
+ *
+ * @example
+ * ```ts
+ * import { mkdtemp } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import { join } from "node:path";
+ * import { createDescriptor } from "headrace";
+ * import { StagedOutput } from "headrace/checkpoint";
+ *
+ * const folder = await mkdtemp(join(tmpdir(), "example-"));
+ * const output = await StagedOutput.open(folder, { kind: "folder", key: "gpt2" });
+ * const address = { model: "gpt2", partition: "default", tensor: "wte" };
+ * const sink = output.sink("weights.bin", 0, address, createDescriptor("U8", [3]));
+ * await sink.begin(new Uint8Array(), []);
+ * await sink.write({ index: 0, digest: new Uint8Array(32) }, Uint8Array.of(1, 2, 3));
+ * await sink.commit(undefined);
+ * await sink.release();
+ * await output.finish([{ fileName: "weights.bin", byteLength: 3 }]);
+ * ```
  */
 export class StagedOutput {
   /**
