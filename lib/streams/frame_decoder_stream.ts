@@ -1,15 +1,16 @@
 // This module runs in every runtime.
 import { type Deferred, deferred } from "../deferred.ts";
-import { ProtocolError, TransportError } from "../errors.ts";
+import { LimitError, ProtocolError, TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import type { LeafDigest, TensorChunk } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
-import type { ChunkHead } from "../wire/chunk_head.ts";
+import { type ChunkHead, checkChunkPlace } from "../wire/chunk_head.ts";
 import { decodeChecked, decodeMessage } from "../wire/control.ts";
+import { errorOf } from "../wire/fault.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import { type FrameHandler, FrameParser } from "../wire/frame_parser.ts";
 import type { Complete, Offer } from "../wire/messages.ts";
-import { decodeDigestPage } from "../wire/pages.ts";
+import { type DigestPage, decodeDigestPage } from "../wire/pages.ts";
 import { ChunkCollector } from "./chunk_collector.ts";
 
 /** Options of a {@linkcode FrameDecoderStream}. */
@@ -23,9 +24,10 @@ export interface FrameDecoderOptions {
  * Turns the frames of one transfer, in any slicing, back into chunks as they were sent: still
  * compressed, with their checksum, and with the digests of the leaves that end in them.
  *
- * Frames of the connection itself (stream 0) are passed over. The stream errors with a
- * {@linkcode TransportError} when a check fails or the bytes end before the transfer is complete,
- * and with a {@linkcode ProtocolError} for anything that SPEC.md does not allow.
+ * Frames of the connection itself (stream 0) are passed over, but for its errors. The stream errors
+ * with a {@linkcode TransportError} when a check fails or the bytes end before the transfer is
+ * complete, with a {@linkcode ProtocolError} for anything that SPEC.md does not allow, with a
+ * {@linkcode LimitError} for a tensor over `maxTensorBytes`, and with what the sender reported.
  *
  * @example
  * ```ts
@@ -51,12 +53,9 @@ export class FrameDecoderStream extends TransformStream<Uint8Array, TensorChunk>
   readonly complete: Promise<Complete>;
 
   constructor(options: FrameDecoderOptions = {}) {
-    const transfer = new TransferReader();
-    const parser = new FrameParser(
-      transfer,
-      options.limits ?? DEFAULT_LIMITS,
-      options.expectPreamble ?? false,
-    );
+    const limits = options.limits ?? DEFAULT_LIMITS;
+    const transfer = new TransferReader(limits);
+    const parser = new FrameParser(transfer, limits, options.expectPreamble ?? false);
     const failing = (work: () => void): void => {
       try {
         work();
@@ -89,17 +88,25 @@ export class FrameDecoderStream extends TransformStream<Uint8Array, TensorChunk>
   }
 }
 
+/** Digests that may wait for the chunks that end their leaves. */
+const MAX_WAITING_DIGESTS = 65_536;
+
 /** Holds the frames of one transfer to the order that SPEC.md gives them. */
 class TransferReader implements FrameHandler {
   readonly offer: Deferred<Offer> = deferred();
   readonly complete: Deferred<Complete> = deferred();
   readonly found: TensorChunk[] = [];
   isComplete = false;
+  readonly #limits: Limits;
   #stream = 0;
   #offer: Offer | undefined;
   #collector = new ChunkCollector([]);
   /** Digests that came before the chunk that ends their leaf. */
   readonly #digests = new Map<number, Uint8Array>();
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
 
   fail(error: unknown): void {
     this.offer.reject(error);
@@ -107,41 +114,62 @@ class TransferReader implements FrameHandler {
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
+    const isEnd = header.type === FRAME.error || header.type === FRAME.cancel;
+    if (isEnd) throw errorOf(decodeMessage("error", header, payload));
     if (header.stream === 0) return;
-    if (header.type === FRAME.offer && !this.#offer) {
-      const offer = decodeMessage("offer", header, payload);
-      this.#offer = offer;
-      this.#stream = header.stream;
-      this.#collector = new ChunkCollector(offer.codecs);
-      this.offer.resolve(offer);
-    } else if (header.type === FRAME.digests && this.#isOpen(header)) {
-      const page = decodeDigestPage(decodeChecked(header, payload));
-      const leafTotal = leafCount(this.#offer?.descriptor.byteLength ?? 0);
-      for (const [n, digest] of page.digests.entries()) {
-        if (page.firstLeaf + n >= leafTotal) {
-          throw new ProtocolError(`The peer sent the digest of leaf ${page.firstLeaf + n} of ${leafTotal}`);
-        }
-        this.#digests.set(page.firstLeaf + n, digest);
-      }
-    } else if (header.type === FRAME.complete && this.#isOpen(header) && !this.#collector.isOpen) {
+    if (!this.#offer && header.type === FRAME.offer) {
+      this.#begin(header, payload);
+      return;
+    }
+    const offer = this.#opened(header);
+    if (header.type === FRAME.digests && header.flags === 0) {
+      this.#expect(decodeDigestPage(decodeChecked(header, payload)), offer);
+    } else if (header.type === FRAME.phase) {
+      decodeMessage("phase", header, payload);
+    } else if (header.type === FRAME.complete && !this.#collector.isOpen) {
+      const complete = decodeMessage("complete", header, payload);
       this.isComplete = true;
-      this.complete.resolve(decodeMessage("complete", header, payload));
-    } else if (header.type === FRAME.error || header.type === FRAME.cancel) {
-      const fault = decodeMessage("error", header, payload);
-      throw new TransportError(`The sender gave up: ${fault.message}`, { retryable: fault.retryable });
+      this.complete.resolve(complete);
     } else {
-      throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame out of order`);
+      throw outOfOrder(header);
     }
   }
 
   chunk(header: FrameHeader, head: ChunkHead, dataBytes: number): void {
-    if (!this.#isOpen(header)) throw new ProtocolError("The peer sent a chunk out of order");
+    const { descriptor, chunkBytes } = this.#opened(header);
+    checkChunkPlace(head, descriptor.byteLength, chunkBytes);
     this.#collector.begin(head, dataBytes);
   }
 
   chunkData(bytes: Uint8Array): void {
     const chunk = this.#collector.data(bytes);
     if (chunk) this.found.push({ ...chunk, leafDigests: this.#digestsWithin(chunk) });
+  }
+
+  #begin(header: FrameHeader, payload: Uint8Array): void {
+    const offer = decodeMessage("offer", header, payload);
+    const { byteLength } = offer.descriptor;
+    if (byteLength > this.#limits.maxTensorBytes) {
+      throw new LimitError(
+        `The peer offered ${byteLength} bytes; at most ${this.#limits.maxTensorBytes} are taken`,
+      );
+    }
+    this.#offer = offer;
+    this.#stream = header.stream;
+    this.#collector = new ChunkCollector(offer.codecs);
+    this.offer.resolve(offer);
+  }
+
+  #expect(page: DigestPage, offer: Offer): void {
+    const leafTotal = leafCount(offer.descriptor.byteLength);
+    const end = page.firstLeaf + page.digests.length;
+    if (end > leafTotal) {
+      throw new ProtocolError(`The peer sent the digest of leaf ${end - 1} of ${leafTotal}`);
+    }
+    for (const [n, digest] of page.digests.entries()) this.#digests.set(page.firstLeaf + n, digest);
+    if (this.#digests.size > MAX_WAITING_DIGESTS) {
+      throw new ProtocolError("The peer sent digests of leaves that it did not send");
+    }
   }
 
   #digestsWithin(chunk: TensorChunk): LeafDigest[] {
@@ -157,7 +185,13 @@ class TransferReader implements FrameHandler {
     return found;
   }
 
-  #isOpen(header: FrameHeader): boolean {
-    return this.#offer !== undefined && header.stream === this.#stream && !this.isComplete;
+  /** The offer, once it is there and for its own stream's frames, until the transfer is complete. */
+  #opened(header: FrameHeader): Offer {
+    if (this.#offer && header.stream === this.#stream && !this.isComplete) return this.#offer;
+    throw outOfOrder(header);
   }
+}
+
+function outOfOrder(header: FrameHeader): ProtocolError {
+  return new ProtocolError(`The peer sent a ${frameName(header.type)} frame out of order`);
 }

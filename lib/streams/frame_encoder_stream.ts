@@ -1,9 +1,9 @@
 // This module runs in every runtime.
 import { IntegrityError } from "../errors.ts";
 import { type Sha256, sha256 } from "../platform/sha256.ts";
-import { formatAddress, type TensorAddress } from "../tensor/address.ts";
+import { checkAddress, formatAddress, type TensorAddress } from "../tensor/address.ts";
 import { MAX_CHUNK_BYTES, type TensorChunk } from "../tensor/chunk.ts";
-import type { TensorDescriptor } from "../tensor/descriptor.ts";
+import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
 import { tensorRoot } from "../tensor/root.ts";
 import { chunkHeadOf, writeChunkFront } from "../wire/chunk_head.ts";
 import { encodeChecked, encodeMessage } from "../wire/control.ts";
@@ -13,6 +13,9 @@ import { encodeDigestPage } from "../wire/pages.ts";
 
 /** The bytes before a CHUNK frame's data. */
 export const CHUNK_FRONT_BYTES: number = FRAME_HEADER_BYTES + CHUNK_HEAD_BYTES;
+
+const ID_BYTES = 16;
+const MAX_VERSION_BYTES = 32;
 
 /** What a {@linkcode FrameEncoderStream} needs to know beside the chunks. */
 export interface FrameEncoderOptions {
@@ -43,6 +46,9 @@ export interface FrameEncoderOptions {
  * The stream errors with an {@linkcode IntegrityError} at source when the chunks end before the
  * tensor does or go on after it.
  *
+ * @throws {TypeError | RangeError} for an address, descriptor, id, version, priority, stream or
+ *   fragment size that cannot be.
+ *
  * @example
  * ```ts
  * import { ChecksumStream, ChunkerStream, createDescriptor, FrameEncoderStream } from "headrace";
@@ -64,6 +70,7 @@ export interface FrameEncoderOptions {
  */
 export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array> {
   constructor(options: FrameEncoderOptions) {
+    checkOptions(options);
     const { address, descriptor } = options;
     const stream = options.stream ?? 1;
     const digest = options.digest ?? "sha256";
@@ -75,7 +82,7 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
     super({
       start(controller) {
         const offer = {
-          id: options.id ?? crypto.getRandomValues(new Uint8Array(16)),
+          id: options.id ?? crypto.getRandomValues(new Uint8Array(ID_BYTES)),
           epoch: 0,
           address,
           descriptor,
@@ -117,6 +124,23 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
   }
 }
 
+/** @throws {TypeError | RangeError} for options that would make frames nobody takes. */
+function checkOptions(options: FrameEncoderOptions): void {
+  checkAddress(options.address);
+  const { dtype, shape, byteLength } = options.descriptor;
+  createDescriptor(dtype, shape, byteLength);
+  const { id, version, priority = 0, fragmentBytes = 1, stream = 1 } = options;
+  const inRange = (name: string, value: number, least: number, most: number) => {
+    if (Number.isInteger(value) && value >= least && value <= most) return;
+    throw new RangeError(`${name} must be a whole number from ${least} to ${most}, found ${value}`);
+  };
+  inRange("priority", priority, 0, 255);
+  inRange("fragmentBytes", fragmentBytes, 1, MAX_CHUNK_BYTES);
+  inRange("stream", stream, 1, 2 ** 32 - 1);
+  inRange("The length of id", id?.byteLength ?? ID_BYTES, ID_BYTES, ID_BYTES);
+  inRange("The length of version", version?.byteLength ?? 0, 0, MAX_VERSION_BYTES);
+}
+
 /** The CHUNK frames of one chunk, each a copy of its fragment behind header and head. */
 function* encodeChunkFrames(
   chunk: TensorChunk,
@@ -142,6 +166,7 @@ function* encodeChunkFrames(
 export function codecNumber(name: string, codecs: readonly string[]): number {
   if (name === "none") return 0;
   const index = codecs.indexOf(name);
-  if (index < 0) throw new TypeError(`The offer names ${codecs.join(", ")}, but a chunk uses ${name}`);
+  if (index < 0)
+    throw new TypeError(`The offer names ${codecs.join(", ")}, but a chunk uses ${name}`);
   return index + 1;
 }

@@ -1,12 +1,15 @@
 // This module runs in every runtime.
 
 const MAX_DEPTH = 4;
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const FALSE = 0xf4;
+const TRUE = 0xf5;
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Walks one CBOR item (RFC 8949) and refuses all that headrace's messages never hold and a general
- * decoder would take: tags (some cost quadratic time), indefinite lengths, keys that are not text or
- * stand twice, text that is not UTF-8, more than four levels, bytes after the item.
+ * decoder would take: tags (some cost quadratic time), negative numbers, floats and simple values
+ * other than true and false, indefinite lengths, keys that are not text or stand twice, text that is
+ * not UTF-8, more than four levels, bytes after the item.
  *
  * @throws {RangeError} saying what was found and where.
  */
@@ -36,9 +39,13 @@ export function checkPlainCbor(bytes: Uint8Array): void {
     const initial = view.getUint8(at++);
     const major = initial >> 5;
     const count = argument(initial & 31);
+    if (major === 1) throw new RangeError(`a negative number at byte ${at}`);
     if (major === 2) take(count);
     if (major === 3) return utf8.decode(take(count));
     if (major === 6) throw new RangeError(`a tag at byte ${at}`);
+    if (major === 7 && initial !== FALSE && initial !== TRUE) {
+      throw new RangeError(`a float or a simple value at byte ${at}`);
+    }
     if (major === 4 || major === 5) {
       if (depth === MAX_DEPTH) throw new RangeError(`more than ${MAX_DEPTH} levels`);
       if (count > bytes.byteLength) throw new RangeError(`${count} items announced at ${at}`);

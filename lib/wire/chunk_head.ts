@@ -2,6 +2,7 @@
 import { ProtocolError, TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import type { TensorChunk } from "../tensor/chunk.ts";
+import { LEAF_BYTES } from "../tensor/leaf.ts";
 import { CHUNK_HEAD_BYTES, FRAME, FRAME_HEADER_BYTES, writeFrameHeader } from "./frame_header.ts";
 import { readU64, viewOf, writeU64 } from "./u64.ts";
 import { xxh32 } from "./xxh32.ts";
@@ -93,6 +94,31 @@ function faultOf(head: ChunkHead, dataBytes: number, limits: Limits): string | u
     return `a fragment of ${dataBytes} bytes at ${fragmentOffset} of ${encodedBytes}`;
   }
   return undefined;
+}
+
+/**
+ * Holds a chunk to its tensor: within it, no longer than was offered, and either inside one leaf or
+ * made of whole leaves (the tensor's last may be short).
+ *
+ * @param chunkBytes The offer's most.
+ * @throws {ProtocolError} for a chunk that is not.
+ */
+export function checkChunkPlace(head: ChunkHead, byteLength: number, chunkBytes: number): void {
+  const { byteOffset, rawBytes } = head;
+  const end = byteOffset + rawBytes;
+  const isOneLeaf = Math.floor(byteOffset / LEAF_BYTES) === Math.floor((end - 1) / LEAF_BYTES);
+  const endsLeaf = end % LEAF_BYTES === 0 || end === byteLength;
+  let fault: string | undefined;
+  if (end > byteLength) fault = `it ends after the tensor's ${byteLength} bytes`;
+  else if (rawBytes > chunkBytes) fault = `at most ${chunkBytes} bytes were offered`;
+  else if (!isOneLeaf && !(byteOffset % LEAF_BYTES === 0 && endsLeaf)) {
+    fault = "it holds a part of a leaf beside another";
+  }
+  if (!fault) return;
+  throw new ProtocolError(
+    `The peer sent a chunk of ${rawBytes} bytes at ${byteOffset} that cannot be: ${fault}`,
+    { byteOffset },
+  );
 }
 
 /** The head of the fragment of `chunk` that begins at `fragmentOffset`. */

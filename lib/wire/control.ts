@@ -17,8 +17,16 @@ import { viewOf } from "./u64.ts";
 import { xxh32 } from "./xxh32.ts";
 
 const CHECK_BYTES = 4;
-// Records and tags off: the wire holds plain maps, arrays, strings, byte strings and numbers.
-const OPTIONS = { useRecords: false, tagUint8Array: false, copyBuffers: true };
+/** Above it the CBOR library would write a float. */
+const MAX_U32 = 2 ** 32 - 1;
+// Records and tags off: the wire holds plain maps, arrays, strings, byte strings and numbers, each
+// in its shortest form.
+const OPTIONS = {
+  useRecords: false,
+  tagUint8Array: false,
+  copyBuffers: true,
+  variableMapSize: true,
+};
 
 /** A whole frame around a payload that ends in its own XXH32. */
 export function encodeChecked(
@@ -39,13 +47,14 @@ export function encodeChecked(
  * The payload without its check.
  *
  * @throws {TransportError} when the check does not match.
+ * @throws {ProtocolError} when there is none.
  */
 export function decodeChecked(header: FrameHeader, payload: Uint8Array): Uint8Array {
-  const body = payload.subarray(0, Math.max(0, payload.byteLength - CHECK_BYTES));
-  if (
-    payload.byteLength < CHECK_BYTES ||
-    viewOf(payload).getUint32(body.byteLength, true) !== xxh32(body)
-  ) {
+  if (payload.byteLength < CHECK_BYTES) {
+    throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame without its check`);
+  }
+  const body = payload.subarray(0, payload.byteLength - CHECK_BYTES);
+  if (viewOf(payload).getUint32(body.byteLength, true) !== xxh32(body)) {
     throw new TransportError(
       `Cannot read a ${frameName(header.type)} frame: the check of its payload does not match`,
     );
@@ -64,13 +73,22 @@ export function encodeMessage<K extends keyof Messages>(
   message: Messages[K],
   limits: Limits = DEFAULT_LIMITS,
 ): Uint8Array {
-  const body = new Encoder(OPTIONS).encode(message);
+  const body = new Encoder(OPTIONS).encode(plain(message));
   if (body.byteLength + CHECK_BYTES > limits.maxControlBytes) {
     throw new RangeError(
       `A ${kind} message may take ${limits.maxControlBytes} bytes, found ${body.byteLength}`,
     );
   }
   return encodeChecked(FRAME[kind], stream, body);
+}
+
+/** What the encoder writes by the rules of SPEC.md: absent fields left out, large numbers as integers. */
+function plain(value: unknown): unknown {
+  if (typeof value === "number") return value > MAX_U32 ? BigInt(value) : value;
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  return Object.fromEntries(fields.map(([name, field]) => [name, plain(field)]));
 }
 
 /**

@@ -11,10 +11,18 @@ import type { Fault } from "./messages.ts";
 
 const MAX_MESSAGE_CHARS = 1000;
 
+/** Codes whose messages name files of this machine, which are nobody else's business. */
+const PRIVATE_CODES = new Set<string>(["storage", "format", "config"]);
+
 /** What is told to the other end about a failure here: never a stack, a path or a cause. */
 export function faultOf(error: unknown): Fault {
+  if (error instanceof HeadraceError && PRIVATE_CODES.has(error.code)) {
+    const { code, retryable } = error;
+    return { code, retryable, message: "its own files fail it; its log says which and why" };
+  }
   if (error instanceof HeadraceError) {
-    const message = error.message.slice(0, MAX_MESSAGE_CHARS);
+    // Cut text may end in half a character, which is no text to the other end.
+    const message = error.message.slice(0, MAX_MESSAGE_CHARS).toWellFormed();
     return { code: error.code, retryable: error.retryable, message };
   }
   const aborted = error instanceof Error && error.name === "AbortError";

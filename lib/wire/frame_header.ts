@@ -33,7 +33,7 @@ export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 /** The last page of a have-bitmap, of digests or of a listing. */
 export const FLAG_LAST = 0x01;
-/** On HAVE: the digests of these leaves are asked for. */
+/** On HAVE: the digests of these leaves are asked for. On DIGESTS: they are the answer. */
 export const FLAG_QUERY = 0x02;
 
 /** Types from here on may be skipped by a peer that does not know them. */
@@ -69,6 +69,15 @@ const CONTROL = new Set<number>([
   FRAME.list,
 ]);
 
+/** Types that are about the connection and travel on stream 0; ERROR travels on any. */
+const OF_CONNECTION = new Set<number>([FRAME.hello, FRAME.goodbye, FRAME.ping, FRAME.pong]);
+/** The flags that a type may carry; none where it is not listed. */
+const FLAGS = new Map<number, number>([
+  [FRAME.have, FLAG_LAST | FLAG_QUERY],
+  [FRAME.digests, FLAG_LAST | FLAG_QUERY],
+  [FRAME.listing, FLAG_LAST],
+]);
+
 /** Whether the type's payload is a CBOR map. */
 export const isControlType = (type: number): boolean => CONTROL.has(type);
 
@@ -98,8 +107,8 @@ export function maxPayloadBytes(type: number, limits: Limits = DEFAULT_LIMITS): 
  * Reads a header, believing its length only after its check.
  *
  * @throws {TransportError} when the check fails: the link damaged it.
- * @throws {ProtocolError} for a type that is unknown and may not be skipped, reserved bits, or a
- *   payload over the type's cap.
+ * @throws {ProtocolError} for a type that is unknown and may not be skipped, a payload over the
+ *   type's cap, and, of a type that is known, flags or a stream that it cannot have.
  */
 export function readFrameHeader(bytes: Uint8Array, limits: Limits = DEFAULT_LIMITS): FrameHeader {
   const view = viewOf(bytes);
@@ -113,12 +122,17 @@ export function readFrameHeader(bytes: Uint8Array, limits: Limits = DEFAULT_LIMI
     stream: view.getUint32(4, true),
     payloadBytes: view.getUint32(8, true),
   };
-  const name = frameName(header.type);
-  if (!NAMES.has(header.type) && header.type < FIRST_SKIPPABLE_TYPE) {
+  const { type, flags, stream } = header;
+  const name = frameName(type);
+  const isKnown = NAMES.has(type);
+  if (!isKnown && type < FIRST_SKIPPABLE_TYPE) {
     throw new ProtocolError(`The peer sent a frame of unknown ${name}`);
   }
-  if (view.getUint16(2, true) !== 0 || (header.flags & ~(FLAG_LAST | FLAG_QUERY)) !== 0) {
+  if (isKnown && (view.getUint16(2, true) !== 0 || (flags & ~(FLAGS.get(type) ?? 0)) !== 0)) {
     throw new ProtocolError(`The peer set reserved bits in the header of a ${name} frame`);
+  }
+  if (isKnown && type !== FRAME.error && (stream === 0) !== OF_CONNECTION.has(type)) {
+    throw new ProtocolError(`The peer sent a ${name} frame on stream ${stream}`);
   }
   const cap = maxPayloadBytes(header.type, limits);
   if (header.payloadBytes > cap) {

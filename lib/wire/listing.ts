@@ -17,7 +17,7 @@ const FIXED_BYTES = 18;
 const ROOT_BYTES = 32;
 const MAX_VERSION_BYTES = 32;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** One entry of a LISTING page; see SPEC.md for its bytes. */
 export function encodeListingEntry(entry: ListingEntry): Uint8Array {
@@ -28,9 +28,9 @@ export function encodeListingEntry(entry: ListingEntry): Uint8Array {
   const bytes = new Uint8Array(names.reduce((sum, name) => sum + name.byteLength, namesAt));
   const view = viewOf(bytes);
   bytes.set([root ? 1 : 0, DTYPES[descriptor.dtype].code, rank, version.byteLength]);
-  names.forEach((name, n) => view.setUint16(4 + 2 * n, name.byteLength, true));
+  for (const [n, name] of names.entries()) view.setUint16(4 + 2 * n, name.byteLength, true);
   writeU64(view, 10, descriptor.byteLength);
-  descriptor.shape.forEach((dimension, n) => writeU64(view, FIXED_BYTES + 8 * n, dimension));
+  for (const [n, size] of descriptor.shape.entries()) writeU64(view, FIXED_BYTES + 8 * n, size);
   let at = FIXED_BYTES + 8 * rank;
   for (const part of [version, ...(root ? [root] : []), ...names]) {
     bytes.set(part, at);

@@ -2,7 +2,12 @@
 import * as v from "valibot";
 import type { ErrorCode } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
-import { type AddressPattern, checkAddress, type TensorAddress } from "../tensor/address.ts";
+import {
+  type AddressPattern,
+  checkAddress,
+  parsePattern,
+  type TensorAddress,
+} from "../tensor/address.ts";
 import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
 import { type DType, isDType } from "../tensor/dtype.ts";
 
@@ -119,7 +124,7 @@ const u53 = v.pipe(
   v.safeInteger(),
   v.minValue(0),
 );
-const text = (most: number) => v.pipe(v.string(), v.maxLength(most));
+const text = (mostBytes: number) => v.pipe(v.string(), v.maxBytes(mostBytes));
 const texts = (length: number, most: number) => v.pipe(v.array(text(length)), v.maxLength(most));
 const bytes = (least: number, most: number) =>
   v.custom<Uint8Array>(
@@ -145,6 +150,15 @@ const address = v.pipe(
   names,
   v.check((value) => passes(() => checkAddress(value)), "not an address"),
 );
+// Each byte of a name may be escaped, as %2F.
+const patternName = v.pipe(text(3 * DEFAULT_LIMITS.maxNameBytes), v.minLength(1));
+const pattern = v.pipe(
+  v.object({ model: patternName, partition: patternName, tensor: patternName }),
+  v.check(
+    (value) => passes(() => parsePattern(`${value.model}/${value.partition}/${value.tensor}`)),
+    "not a pattern",
+  ),
+);
 const descriptor = v.pipe(
   v.object({
     dtype: v.custom<DType>(isDType, "not a dtype"),
@@ -159,7 +173,7 @@ const descriptor = v.pipe(
 const fault: Schema<Fault> = v.object({
   code: text(32),
   retryable: v.boolean(),
-  message: text(2048),
+  message: text(4096),
 });
 
 /** What each control message must be to be believed; SPEC.md has the same in words. */
@@ -199,5 +213,5 @@ export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = 
   receipt: v.object({ complete: v.boolean() }),
   cancel: fault,
   phase: v.object({ phase: text(32), bytes: u53 }),
-  list: v.object({ pattern: names, roots: v.boolean() }),
+  list: v.object({ pattern, roots: v.boolean() }),
 };
