@@ -1,0 +1,18 @@
+// This module runs in every runtime.
+/**
+ * Settings from options, environment and cluster file: checked, and each with where it came from.
+ *
+ * @module
+ */
+export type { SettingValue } from "./layer.ts";
+export type { Environment } from "./read_environment.ts";
+export type { SettingsOptions } from "./read_options.ts";
+export {
+  type ResolvedSettings,
+  resolveSettings,
+  type SettingOrigin,
+  type SettingsInputs,
+} from "./resolve_settings.ts";
+export { type ClusterFile, clusterFileSchema, type TensorProtocolSection } from "./schema.ts";
+export { SETTING_KEYS, type SettingKey, type SettingNames } from "./setting_keys.ts";
+export { DEFAULT_SETTINGS, type NodeRole, type Settings } from "./settings.ts";

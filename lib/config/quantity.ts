@@ -1,0 +1,30 @@
+// This module runs in every runtime.
+
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
+
+const UNIT_MS: Readonly<Record<string, number>> = { "": 1, ms: 1, s: 1000, min: 60_000 };
+
+/** A whole decimal number with one of the units, times that unit; NaN for anything else. */
+function measure(text: string, units: Readonly<Record<string, number>>): number {
+  const [, digits, unit = ""] = /^([0-9]+) ?([A-Za-z]*)$/.exec(text) ?? [];
+  return Object.hasOwn(units, unit) ? Number(digits) * (units[unit] ?? Number.NaN) : Number.NaN;
+}
+
+/**
+ * Bytes from text such as `4096`, `64KiB` or `4 MiB`; NaN for anything else. `kB` and `MB` are
+ * refused: half of those who write them mean 1000 and half 1024.
+ */
+export function parseByteCount(text: string): number {
+  return measure(text, UNIT_BYTES);
+}
+
+/** Milliseconds from text such as `500`, `500ms`, `2s` or `1 min`; NaN for anything else. */
+export function parseDurationMs(text: string): number {
+  return measure(text, UNIT_MS);
+}

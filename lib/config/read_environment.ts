@@ -1,0 +1,53 @@
+// This module runs in every runtime.
+import { ConfigError } from "../errors.ts";
+import { checkLayer, inFileShape, type Layer, show } from "./layer.ts";
+import { SETTING_KEYS, type SettingKey, settingKeys } from "./setting_keys.ts";
+import { nearestKey } from "./spelling.ts";
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const PREFIXES = ["OLLAMA_TENSOR_", "OLLAMA_CLUSTER_"];
+/** Others' names are called misspelt only when they come this close to one of ours. */
+const LETTERS_A_SLIP = 6;
+
+const nameOf = (key: string) =>
+  Object.hasOwn(SETTING_KEYS, key) ? SETTING_KEYS[key as SettingKey].environment : undefined;
+
+/** Reads the environment's settings; an empty variable counts as not set. */
+export function readEnvironment(environment: Environment): Layer {
+  refuseMisspelt(environment);
+  const said = settingKeys().flatMap((key): [SettingKey, unknown][] => {
+    const { environment: name, fromText } = SETTING_KEYS[key];
+    const text = environment[name];
+    return text ? [[key, fromText(text)]] : [];
+  });
+  const values = checkLayer(inFileShape(said), {
+    whole: "The environment",
+    subject: (key) => `${nameOf(key)}: ${key}`,
+    written: (key) => environment[nameOf(key) ?? ""],
+  });
+  return { values, origin: (key) => `environment ${nameOf(key)}` };
+}
+
+/** Ollama and others have variables that begin alike: only a near miss of one of ours is refused. */
+function refuseMisspelt(environment: Environment): void {
+  const known = new Set(settingKeys().map(nameOf));
+  for (const prefix of PREFIXES) {
+    // What people write is near the variable's own name or near the key in the file.
+    const spellings = new Map<string, string>();
+    for (const key of settingKeys()) {
+      const name = SETTING_KEYS[key].environment;
+      if (!name.startsWith(prefix)) continue;
+      spellings.set(key, name).set(name.slice(prefix.length), name);
+    }
+    for (const [name, text] of Object.entries(environment)) {
+      if (!text || known.has(name) || !name.startsWith(prefix)) continue;
+      const near = nearestKey(name.slice(prefix.length), [...spellings.keys()], LETTERS_A_SLIP);
+      if (near === undefined) continue;
+      throw new ConfigError(
+        `The environment: unknown name ${name} (value ${show(text)}), did you mean ${spellings.get(near)}?`,
+      );
+    }
+  }
+}

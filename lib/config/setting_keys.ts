@@ -1,0 +1,73 @@
+// This module runs in every runtime.
+import type { ClusterFile, TensorProtocolSection } from "./schema.ts";
+import type { Settings } from "./settings.ts";
+
+/** A setting as the cluster file spells it. */
+export type SettingKey =
+  | Exclude<keyof ClusterFile, "tensor_protocol">
+  | Extract<keyof TensorProtocolSection, string>;
+
+/** One setting's other names. */
+export interface SettingNames {
+  /** In {@linkcode Settings} and in options. */
+  readonly name: keyof Settings;
+  /** In the environment. */
+  readonly environment: string;
+  /** Where it stands in the cluster file. */
+  readonly section: "top" | "tensor_protocol";
+  /** Brings the environment's text into the form that the file has; what it does not know stays text. */
+  readonly fromText: (text: string) => unknown;
+}
+
+const asIs = (text: string) => text;
+const asBoolean = (text: string) => {
+  const lower = text.toLowerCase();
+  if (lower === "true" || lower === "1") return true;
+  return lower === "false" || lower === "0" ? false : text;
+};
+const asNumber = (text: string) => (/^[0-9]+(\.[0-9]+)?$/.test(text) ? Number(text) : text);
+
+function top(
+  name: keyof Settings,
+  environment: string,
+  fromText = asIs as SettingNames["fromText"],
+) {
+  return { name, environment, section: "top", fromText } as const;
+}
+
+function section(name: keyof Settings, environment: string, fromText: SettingNames["fromText"]) {
+  return { name, environment, section: "tensor_protocol", fromText } as const;
+}
+
+/** Every setting, in the order in which they are shown. */
+export const SETTING_KEYS: Readonly<Record<SettingKey, SettingNames>> = {
+  enabled: top("enabled", "OLLAMA_CLUSTER_ENABLED", asBoolean),
+  node_name: top("nodeName", "OLLAMA_CLUSTER_NODE_NAME"),
+  node_role: top("nodeRole", "OLLAMA_CLUSTER_NODE_ROLE", (text) => text.toLowerCase()),
+  use_streaming_protocol: section(
+    "useStreamingProtocol",
+    "OLLAMA_TENSOR_STREAMING_PROTOCOL",
+    asBoolean,
+  ),
+  chunk_size: section("chunkBytes", "OLLAMA_TENSOR_CHUNK_SIZE", asIs),
+  enable_compression: section("compressionEnabled", "OLLAMA_TENSOR_ENABLE_COMPRESSION", asBoolean),
+  compression_threshold: section(
+    "compressionThresholdBytes",
+    "OLLAMA_TENSOR_COMPRESSION_THRESHOLD",
+    asIs,
+  ),
+  max_retries: section("maxRetries", "OLLAMA_TENSOR_MAX_RETRIES", asNumber),
+  retry_base_delay: section("retryBaseDelayMs", "OLLAMA_TENSOR_RETRY_DELAY", asIs),
+  retry_max_delay: section("retryMaxDelayMs", "OLLAMA_TENSOR_RETRY_MAX_DELAY", asIs),
+  retry_backoff_factor: section(
+    "retryBackoffFactor",
+    "OLLAMA_TENSOR_RETRY_BACKOFF_FACTOR",
+    asNumber,
+  ),
+  retry_jitter_factor: section("retryJitterFactor", "OLLAMA_TENSOR_RETRY_JITTER_FACTOR", asNumber),
+};
+
+/** The keys of {@linkcode SETTING_KEYS}, in its order. */
+export function settingKeys(): SettingKey[] {
+  return Object.keys(SETTING_KEYS) as SettingKey[];
+}
