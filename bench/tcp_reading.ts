@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { connect as connectSocket, createServer, type Socket } from "node:net";
 import process from "node:process";
-import type { Connection } from "../lib/session/connection.ts";
+import type { Connection } from "../lib/connection.ts";
 import { LinkConnection } from "../lib/transports/link_connection.ts";
 import { NodeReads, NodeSocketLink } from "../lib/transports/node_socket.ts";
 import { tcpAdapterOf } from "../tests/transports/adapter.ts";
@@ -28,6 +28,7 @@ const readers: Record<string, { listens: Part["role"]; receive: Receive; sends?:
   "onread, fresh buffers, readable": { listens: "send", receive: viaLink(true, "readable") },
   "onread, BYOB reader": { listens: "send", receive: onreadByob },
   "data events, readable": { listens: "send", receive: viaLink(false, "readable") },
+  "Bun.connect": { listens: "send", receive: bunNative },
   "headrace readable": { listens: "send", receive: dialled("readable") },
   "headrace receive": { listens: "send", receive: dialled("receive") },
   "headrace readable, accepted": { listens: "receive", receive: accepted("readable") },
@@ -50,6 +51,23 @@ async function rawOnread({ port = 0 }: Part, consume: Consume): Promise<void> {
   const socket = connectSocket({ host: "127.0.0.1", port, onread });
   socket.resume();
   await ended(socket);
+}
+
+/** Of the `Bun` global, what is used here. */
+interface BunNet {
+  connect(options: {
+    hostname: string;
+    port: number;
+    socket: { data(socket: unknown, bytes: Uint8Array): void; close(): void };
+  }): Promise<unknown>;
+}
+
+async function bunNative({ port = 0 }: Part, consume: Consume): Promise<void> {
+  const { Bun } = globalThis as unknown as { Bun: BunNet };
+  await new Promise<void>((resolve) => {
+    const socket = { data: (_: unknown, bytes: Uint8Array) => consume(bytes), close: resolve };
+    Bun.connect({ hostname: "127.0.0.1", port, socket });
+  });
 }
 
 /** A byte stream can fill its reader's own buffer only by a copy: libuv reads before it is asked. */
@@ -206,10 +224,11 @@ async function main(): Promise<void> {
   const bytes = Number(flag("bytes", String(1024 * MiB)));
   const only = flag("only", "").split(",").filter(Boolean);
   const floor = "data events, no copy";
-  // Deno's sockets have no onread.
-  const names = Object.keys(readers).filter(
-    (name) => !(runtime === "deno" && name.startsWith("onread")),
-  );
+  const names = Object.keys(readers).filter((name) => {
+    // Deno's node:net has no onread.
+    if (name.startsWith("onread")) return runtime !== "deno";
+    return name === "Bun.connect" ? runtime === "bun" : true;
+  });
   const variants = names
     .filter((name) => only.length === 0 || name === floor || only.includes(name))
     .map((name) => {

@@ -1,6 +1,7 @@
 // This module runs in every runtime.
+
+import type { Connection } from "../connection.ts";
 import { TransportError } from "../errors.ts";
-import type { Connection } from "../session/connection.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { WriteCoalescer } from "./write_coalescer.ts";
 

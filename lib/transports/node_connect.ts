@@ -1,8 +1,8 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { Connection } from "../connection.ts";
 import { TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
-import type { Connection } from "../session/connection.ts";
 import { LinkConnection } from "./link_connection.ts";
 import { NodeReads, NodeSocketLink, type NodeStrategy } from "./node_socket.ts";
 import { connectTimeoutError, tcpError } from "./tcp_errors.ts";

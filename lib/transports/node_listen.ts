@@ -1,7 +1,7 @@
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
+import type { Connection, Listener } from "../connection.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
-import type { Connection, Listener } from "../session/connection.ts";
 import { LinkConnection } from "./link_connection.ts";
 import { destroySocket, NodeSocketLink, type NodeStrategy } from "./node_socket.ts";
 import { tcpError } from "./tcp_errors.ts";

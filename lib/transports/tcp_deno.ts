@@ -1,7 +1,7 @@
 import { systemClock } from "../clock.ts";
+import type { Connection, Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
-import type { Connection, Listener } from "../session/connection.ts";
 import { DenoListener } from "./deno_listener.ts";
 import { type DenoConn, type DenoNet, DenoSocketLink } from "./deno_socket.ts";
 import { LinkConnection } from "./link_connection.ts";

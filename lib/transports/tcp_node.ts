@@ -1,4 +1,4 @@
-import type { Connection, Listener } from "../session/connection.ts";
+import type { Connection, Listener } from "../connection.ts";
 import { connectNode } from "./node_connect.ts";
 import { listenNode } from "./node_listen.ts";
 import type { NodeStrategy } from "./node_socket.ts";

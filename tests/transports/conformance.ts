@@ -1,6 +1,6 @@
 import { assert } from "chai";
+import type { Connection } from "../../lib/connection.ts";
 import { TransportError } from "../../lib/errors.ts";
-import type { Connection } from "../../lib/session/connection.ts";
 import type { Harness } from "../harness.ts";
 
 const KiB = 1024;
