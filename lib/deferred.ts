@@ -18,3 +18,36 @@ export function deferred<T>(): Deferred<T> {
   promise.catch(() => {});
   return { promise, resolve, reject };
 }
+
+/** Wakes whoever waits for something to change; those look again for themselves. */
+export class News {
+  #next: Deferred<void> = deferred();
+
+  /** Until the next `tell`. */
+  wait(): Promise<void> {
+    return this.#next.promise;
+  }
+
+  /** Wakes all who wait now. */
+  tell(): void {
+    this.#next.resolve();
+    this.#next = deferred();
+  }
+}
+
+/** The promise, or a rejection with `signal.reason` if that comes first; leaves no listener behind. */
+export async function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (!signal) return promise;
+  const aborted = deferred<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,5 +1,5 @@
 // This module runs in every runtime.
-import { DEFAULT_RETRY_POLICY } from "../session/retry.ts";
+import { DEFAULT_RETRY_POLICY } from "../retry.ts";
 
 /** What part a node plays in a cluster. */
 export type NodeRole = "worker" | "coordinator" | "mixed";

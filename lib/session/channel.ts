@@ -17,7 +17,11 @@ export interface StreamParty {
 }
 
 /** Opens the party for a stream that the other end began, or refuses by throwing. */
-export type StreamOpener = (channel: Channel, header: FrameHeader, payload: Uint8Array) => StreamParty;
+export type StreamOpener = (
+  channel: Channel,
+  header: FrameHeader,
+  payload: Uint8Array,
+) => StreamParty;
 
 /**
  * The streams of one connection: numbers them, hands each frame to its party, and ends them all
@@ -100,8 +104,10 @@ export class Channel implements LinkHandler {
 
   chunk(header: FrameHeader, head: ChunkHead, dataBytes: number): void {
     const party = this.#parties.get(header.stream);
-    if (!party && this.#isNew(header)) throw new ProtocolError("A stream cannot begin with a chunk");
-    if (party && !party.chunk) throw new ProtocolError("The peer sent a chunk that nobody asked for");
+    if (!party && this.#isNew(header))
+      throw new ProtocolError("A stream cannot begin with a chunk");
+    if (party && !party.chunk)
+      throw new ProtocolError("The peer sent a chunk that nobody asked for");
     this.#chunkStream = header.stream;
     party?.chunk?.(head, dataBytes);
   }
@@ -114,7 +120,9 @@ export class Channel implements LinkHandler {
   #isNew(header: FrameHeader): boolean {
     const isRemote = (header.stream % 2 === 1) !== this.#isDialler;
     if (!isRemote && header.stream >= this.#nextStream) {
-      throw new ProtocolError(`The peer used stream ${header.stream}, which this end did not begin`);
+      throw new ProtocolError(
+        `The peer used stream ${header.stream}, which this end did not begin`,
+      );
     }
     return isRemote && header.stream > this.#lastRemoteStream;
   }
@@ -127,7 +135,8 @@ export class Channel implements LinkHandler {
     this.#lastRemoteStream = stream;
     if (this.#parties.size >= this.#maxStreams) {
       const most = `at most ${this.#maxStreams} transfers may be open on a connection`;
-      return this.refuse(stream, new LimitError(most, { retryable: true }));
+      this.refuse(stream, new LimitError(most, { retryable: true }));
+      return;
     }
     this.#parties.set(stream, this.#open(this, header, payload));
   }

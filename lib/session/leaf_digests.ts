@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import type { Sha256 } from "../platform/sha256.ts";
-import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
 import type { DigestCache } from "../tensor/digest_cache.ts";
+import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
 import type { SourceVersion, TensorSource } from "../tensor/source.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 

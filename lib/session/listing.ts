@@ -46,7 +46,8 @@ export class ListingRequest implements StreamParty {
     if (this.#entries.length > this.#maxEntries) {
       const error = new LimitError(`The peer listed more than ${this.#maxEntries} tensors`);
       this.#channel.refuse(this.#stream, error);
-      return this.fail(error);
+      this.fail(error);
+      return;
     }
     if ((header.flags & FLAG_LAST) === 0) return;
     this.#channel.remove(this.#stream);
@@ -139,7 +140,8 @@ export class ListingAnswer implements StreamParty {
         const phase = { phase: "verifying", bytes: 0 };
         this.#channel.link.send(encodeMessage("phase", this.#stream, phase));
       }
-      const isSame = equalBytes(version, entry.version) && equalBytes(await source.version(), version);
+      const isSame =
+        equalBytes(version, entry.version) && equalBytes(await source.version(), version);
       if (isSame) return await tensorRoot(source.descriptor, all, context.sha256);
       throw new IntegrityError("source", `${key} changed while it was listed`, { address: key });
     } finally {

@@ -4,13 +4,14 @@
  *
  * @module
  */
+
+export type { Connect, Connection, Listener } from "../connection.ts";
+export { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
 export { ByteSource } from "./byte_source.ts";
-export type { Connect, Connection, Listener } from "./connection.ts";
 export {
   type RequestOptions,
   TensorPeer,
   type TensorPeerOptions,
   type TransferOptions,
 } from "./peer.ts";
-export { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "./retry.ts";
 export { Transfer, type TransferControls, type TransferStatus } from "./transfer.ts";

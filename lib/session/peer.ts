@@ -2,12 +2,20 @@
 import { type Clock, systemClock } from "../clock.ts";
 import type { Compression } from "../codec/compression.ts";
 import { deflate } from "../codec/deflate.ts";
-import { deferred } from "../deferred.ts";
+import type { Connect, Connection } from "../connection.ts";
+import { abortable, deferred } from "../deferred.ts";
 import { HeadraceError, NotFoundError, RetryExhaustedError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { type Sha256, sha256 } from "../platform/sha256.ts";
+import { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
+import { Dialler } from "../streams/dialler.ts";
 import { FrameLink } from "../streams/frame_link.ts";
-import { type AddressPattern, checkAddress, parsePattern, type TensorAddress } from "../tensor/address.ts";
+import {
+  type AddressPattern,
+  checkAddress,
+  parsePattern,
+  type TensorAddress,
+} from "../tensor/address.ts";
 import { checkChunkBytes } from "../tensor/chunk.ts";
 import { DigestCache } from "../tensor/digest_cache.ts";
 import type { SinkStore, TensorSink } from "../tensor/sink.ts";
@@ -18,12 +26,9 @@ import type { ListingEntry } from "../wire/listing.ts";
 import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { Channel, type StreamParty } from "./channel.ts";
-import type { Connect, Connection } from "./connection.ts";
-import { Dialler } from "./dialler.ts";
 import { ListingAnswer, ListingRequest } from "./listing.ts";
 import { Pace } from "./pace.ts";
 import { Receiving } from "./receiving.ts";
-import { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "./retry.ts";
 import { Sending } from "./sending.ts";
 import { Serving } from "./serving.ts";
 import type { SessionContext } from "./session_context.ts";
@@ -90,6 +95,8 @@ export interface RequestOptions extends TransferOptions {
 /** One attempt at a transfer over one connection. */
 interface Attempt {
   readonly done: Promise<void>;
+  /** The verified root, once it is done. */
+  readonly root?: Uint8Array | undefined;
   cancel(reason: unknown): void;
 }
 
@@ -127,7 +134,7 @@ export class TensorPeer implements AsyncDisposable {
   readonly #context: SessionContext;
   readonly #retry: RetryPolicy;
   readonly #hello: Hello;
-  readonly #dialler: Dialler;
+  readonly #dialler: Dialler<Channel>;
   readonly #canRedial: boolean;
   readonly #transfers = new Set<Transfer>();
   readonly #closed = deferred<void>();
@@ -166,6 +173,7 @@ export class TensorPeer implements AsyncDisposable {
     this.#dialler = new Dialler({
       open: async (signal) =>
         this.#greet(typeof link === "function" ? await link(signal) : link, signal),
+      ended: (channel) => channel.link.closed,
       policy: this.#canRedial ? this.#retry : { ...this.#retry, maxRetries: 0 },
       clock,
       random: options.random ?? Math.random,
@@ -195,7 +203,7 @@ export class TensorPeer implements AsyncDisposable {
 
   /** What the other end calls itself, once HELLO is said. */
   async remoteHello(): Promise<Hello> {
-    return (await this.#dialler.channel()).link.remoteHello;
+    return (await this.#dialler.link()).link.remoteHello;
   }
 
   /** Asks for a tensor. */
@@ -253,17 +261,23 @@ export class TensorPeer implements AsyncDisposable {
    * What the other end has, in the order in which its files hold it.
    *
    * @param pattern `model/partition/tensor`, `*` a wildcard, names left out match all.
+   * @param options With `roots`, each entry has its root, for which the other end may have to read
+   *   and hash what it has.
    */
   async list(
     pattern: AddressPattern | string = "",
-    options: { readonly roots?: boolean } = {},
+    options: { readonly roots?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<ListingEntry[]> {
+    return abortable(this.#list(pattern, options.roots ?? false), options.signal);
+  }
+
+  async #list(pattern: AddressPattern | string, roots: boolean): Promise<ListingEntry[]> {
     const wanted = typeof pattern === "string" ? parsePattern(pattern) : pattern;
     const { maxListEntries } = this.#context.limits;
     for (let failures = 1; ; failures++) {
       try {
-        const channel = await this.#dialler.channel();
-        return await new ListingRequest(channel, wanted, options.roots ?? false, maxListEntries).done;
+        const channel = await this.#dialler.link();
+        return await new ListingRequest(channel, wanted, roots, maxListEntries).done;
       } catch (error) {
         await this.#pauseOrThrow(error, failures);
       }
@@ -278,7 +292,9 @@ export class TensorPeer implements AsyncDisposable {
   }
 
   /** Cancels what is under way, says goodbye and lets go of the connection. */
-  async close(reason: unknown = new DOMException("The peer was closed", "AbortError")): Promise<void> {
+  async close(
+    reason: unknown = new DOMException("The peer was closed", "AbortError"),
+  ): Promise<void> {
     for (const transfer of this.transfers) transfer.cancel(reason);
     const link = this.#dialler.current?.link;
     this.#dialler.close(reason);
@@ -293,7 +309,7 @@ export class TensorPeer implements AsyncDisposable {
   /** A given connection is greeted at once; its end is the peer's. */
   async #liveAndDie(): Promise<void> {
     try {
-      const { link } = await this.#dialler.channel();
+      const { link } = await this.#dialler.link();
       await link.closed;
       this.#closed.resolve();
     } catch (error) {
@@ -376,12 +392,12 @@ export class TensorPeer implements AsyncDisposable {
     for (let epoch = 0; !transfer.isOver; epoch++) {
       try {
         transfer.enter(epoch === 0 ? "connecting" : "retrying");
-        const channel = await this.#dialler.channel();
+        const channel = await this.#dialler.link();
         if (transfer.isOver) return;
         const current = attempt(channel, epoch);
         this.#attempts.set(transfer, current);
         await current.done;
-        transfer.settle("complete");
+        transfer.complete(current.root);
       } catch (error) {
         if (meter.verifiedBytes > verifiedBytes) failures = 0;
         verifiedBytes = meter.verifiedBytes;
@@ -447,7 +463,7 @@ export class TensorPeer implements AsyncDisposable {
     this.#attempts.set(transfer, attempt);
     attempt.done
       .then(
-        () => transfer.settle("complete"),
+        () => transfer.complete(attempt.root),
         (error) => transfer.settle("failed", error),
       )
       .finally(() => this.#attempts.delete(transfer));

@@ -1,14 +1,14 @@
 // This module runs in every runtime.
 import { decodeChunk } from "../codec/decode_chunk.ts";
 import { deferred } from "../deferred.ts";
-import { IntegrityError, ProtocolError } from "../errors.ts";
+import { IntegrityError, LimitError, ProtocolError } from "../errors.ts";
 import { ChunkCollector } from "../streams/chunk_collector.ts";
 import { LeafCollector, type WholeLeaf } from "../streams/leaf_collector.ts";
 import { verifyChecksum } from "../streams/verifier_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import type { LeafDigest, TensorChunk } from "../tensor/chunk.ts";
-import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
+import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
 import { tensorRoot } from "../tensor/root.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
@@ -49,6 +49,8 @@ interface Open {
 
 /** How often a tensor whose root does not match is compared and mended. */
 const MAX_MENDS = 2;
+/** The sender is at most a window ahead, so that few digests wait for their leaf. */
+const MAX_EXPECTED = 4096;
 const NO_DIGEST: Uint8Array = new Uint8Array(32);
 
 /** The receiving end of one attempt at a transfer: says what it has, verifies, stores, asks again. */
@@ -61,11 +63,13 @@ export class Receiving implements StreamParty {
   readonly #expected = new Map<number, Uint8Array>();
   /** Leaves of which a chunk was damaged, until they begin anew. */
   readonly #damaged = new Set<number>();
+  #leafTotal = 0;
   #open: Open | undefined;
   #sink: TensorSink | undefined;
   #comparing: ((digests: Map<number, Uint8Array>) => void) | undefined;
   #compared = new Map<number, Uint8Array>();
   #complete: Complete | undefined;
+  #root: Uint8Array | undefined;
   #mends = 0;
   /** Chunks and leaves between their arrival and their being safe. */
   #busy = 0;
@@ -82,6 +86,11 @@ export class Receiving implements StreamParty {
   /** Fulfils when the tensor is verified and committed; rejects when the attempt failed. */
   get done(): Promise<void> {
     return this.#done.promise;
+  }
+
+  /** The tensor's root, once it is verified. */
+  get root(): Uint8Array | undefined {
+    return this.#root;
   }
 
   /** Ends the attempt from this end, and tells the other why. What is verified is kept. */
@@ -117,14 +126,18 @@ export class Receiving implements StreamParty {
     switch (header.type) {
       case FRAME.offer:
         if (this.#open || this.#options.pushed) throw new ProtocolError("The peer offered twice");
-        return this.#begin(decodeMessage("offer", header, payload));
+        this.#begin(decodeMessage("offer", header, payload));
+        return;
       case FRAME.digests:
-        return this.#heardDigests(header, decodeChecked(header, payload));
+        this.#heardDigests(header, decodeChecked(header, payload));
+        return;
       case FRAME.complete:
         this.#complete = decodeMessage("complete", header, payload);
-        return this.#guard(() => this.#finishWhenWhole());
+        this.#guard(() => this.#finishWhenWhole());
+        return;
       case FRAME.phase:
-        return this.#options.onPhase?.(decodeMessage("phase", header, payload).phase);
+        this.#options.onPhase?.(decodeMessage("phase", header, payload).phase);
+        return;
       default:
         throw new ProtocolError(`A receiver cannot take a ${frameName(header.type)} frame`);
     }
@@ -158,6 +171,12 @@ export class Receiving implements StreamParty {
         );
       }
       const { byteLength } = offer.descriptor;
+      if (byteLength > context.limits.maxTensorBytes) {
+        throw new LimitError(
+          `The peer offered ${byteLength} bytes; at most ${context.limits.maxTensorBytes} are taken`,
+        );
+      }
+      this.#leafTotal = leafCount(byteLength);
       const sink = await this.#options.open(offer);
       this.#sink = sink;
       if (this.#isOver) return sink.release();
@@ -212,10 +231,15 @@ export class Receiving implements StreamParty {
   #heardDigests(header: FrameHeader, body: Uint8Array): void {
     const page = decodeDigestPage(body);
     const into = this.#comparing ? this.#compared : this.#expected;
-    // The sender is at most a window ahead, so that few digests wait; more is an attack.
-    const most = this.#comparing ? Number.POSITIVE_INFINITY : 2 ** 16;
-    for (const [n, digest] of page.digests.entries()) into.set(page.firstLeaf + n, digest);
-    if (into.size > most) throw new ProtocolError("The peer sent digests of leaves it did not send");
+    for (const [n, digest] of page.digests.entries()) {
+      const index = page.firstLeaf + n;
+      if (index >= this.#leafTotal || (!this.#comparing && into.size > MAX_EXPECTED)) {
+        throw new ProtocolError(
+          `The peer sent the digest of leaf ${index}, which is not on its way`,
+        );
+      }
+      into.set(index, digest);
+    }
     if ((header.flags & FLAG_LAST) === 0 || !this.#comparing) return;
     this.#comparing(this.#compared);
     this.#comparing = undefined;
@@ -290,7 +314,10 @@ export class Receiving implements StreamParty {
       const wanted = this.#expected.get(leaf.index);
       this.#expected.delete(leaf.index);
       if (!wanted) throw new ProtocolError(`The peer sent leaf ${leaf.index} without its digest`);
-      if (equalBytes(found, wanted)) return this.#store({ index: leaf.index, digest: found }, bytes);
+      if (equalBytes(found, wanted)) {
+        this.#store({ index: leaf.index, digest: found }, bytes);
+        return;
+      }
       this.#busy--;
       this.#refetch([leaf.index], `Leaf ${leaf.index} does not match its digest`);
     };
@@ -376,6 +403,7 @@ export class Receiving implements StreamParty {
     }
     await sink.commit(root);
     if (this.#isOver) return;
+    this.#root = root;
     this.#isOver = true;
     const { channel } = this.#options;
     channel.remove(this.stream);

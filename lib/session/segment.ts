@@ -53,7 +53,10 @@ export async function prepareSegment(
   }
   const chunks: TensorChunk[] = [];
   for (let at = byteOffset; at < end; at += chunks.at(-1)?.rawBytes ?? 0) {
-    const raw = bytes.subarray(at - byteOffset, Math.min(chunkEnd(at, chunkBytes), end) - byteOffset);
+    const raw = bytes.subarray(
+      at - byteOffset,
+      Math.min(chunkEnd(at, chunkBytes), end) - byteOffset,
+    );
     const encoded = codec
       ? await encodeChunk(raw, {
           codec,

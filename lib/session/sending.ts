@@ -1,5 +1,5 @@
 // This module runs in every runtime.
-import { type Deferred, deferred } from "../deferred.ts";
+import { deferred, News } from "../deferred.ts";
 import { IntegrityError, ProtocolError } from "../errors.ts";
 import { codecNumber } from "../streams/frame_encoder_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
@@ -11,7 +11,13 @@ import type { TensorSource } from "../tensor/source.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
 import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Offer } from "../wire/messages.ts";
-import { decodeBitmapPage, decodeNumber, decodeRanges, encodeDigestPage } from "../wire/pages.ts";
+import {
+  decodeBitmapPage,
+  decodeNumber,
+  decodeRanges,
+  encodeDigestPage,
+  leavesOf,
+} from "../wire/pages.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { ChunkWriter } from "./chunk_writer.ts";
 import { LeafDigests } from "./leaf_digests.ts";
@@ -47,8 +53,8 @@ export class Sending implements StreamParty {
   readonly #refetches: LeafRange[] = [];
   #queried: LeafBitmap;
   #limit = 0;
-  /** Replaced whenever somebody waits; kept when credit, a refetch or the end came. */
-  #news: Deferred<void> = deferred();
+  /** Told when credit, a refetch or the end came. */
+  readonly #news = new News();
   #isOver = false;
 
   constructor(options: SendingOptions) {
@@ -74,7 +80,7 @@ export class Sending implements StreamParty {
     this.#isOver = true;
     this.#accepted.reject(error);
     this.#done.reject(error);
-    this.#news.resolve();
+    this.#news.tell();
   }
 
   #giveUp(error: unknown): void {
@@ -86,26 +92,32 @@ export class Sending implements StreamParty {
   frame(header: FrameHeader, payload: Uint8Array): void {
     switch (header.type) {
       case FRAME.have:
-        return this.#heardHave(header, decodeChecked(header, payload));
+        this.#heardHave(header, decodeChecked(header, payload));
+        return;
       case FRAME.accept:
         this.#limit = decodeMessage("accept", header, payload).limit;
-        return this.#accepted.resolve();
+        this.#accepted.resolve();
+        return;
       case FRAME.credit:
         this.#limit = Math.max(this.#limit, decodeNumber(decodeChecked(header, payload)));
-        return this.#news.resolve();
+        this.#news.tell();
+        return;
       case FRAME.ack:
-        return this.#heardAck(decodeRanges(decodeChecked(header, payload), this.#leafTotal));
+        this.#heardAck(decodeRanges(decodeChecked(header, payload), this.#leafTotal));
+        return;
       case FRAME.refetch:
         this.#refetches.push(...decodeRanges(decodeChecked(header, payload), this.#leafTotal));
         if (this.#refetches.length > this.#leafTotal) {
           throw new ProtocolError("The peer asked again for more leaves than the tensor has");
         }
-        return this.#news.resolve();
+        this.#news.tell();
+        return;
       case FRAME.receipt:
         this.#isOver = true;
         this.#options.channel.remove(this.#stream);
-        this.#news.resolve();
-        return this.#done.resolve();
+        this.#news.tell();
+        this.#done.resolve();
+        return;
       default:
         throw new ProtocolError(`A sender cannot take a ${frameName(header.type)} frame`);
     }
@@ -115,12 +127,7 @@ export class Sending implements StreamParty {
     const isQuery = (header.flags & FLAG_QUERY) !== 0;
     const bitmap = isQuery ? this.#queried : this.#have;
     const page = decodeBitmapPage(body);
-    for (const leaf of leavesOf(page.firstLeaf, page.bits)) {
-      if (leaf >= this.#leafTotal) {
-        throw new ProtocolError(`The peer named leaf ${leaf} of ${this.#leafTotal}`);
-      }
-      bitmap.set(leaf);
-    }
+    for (const leaf of leavesOf(page, this.#leafTotal)) bitmap.set(leaf);
     if (!isQuery || (header.flags & FLAG_LAST) === 0) return;
     this.#queried = new LeafBitmap(this.#leafTotal);
     this.#answer(bitmap).catch((error) => this.#giveUp(error));
@@ -149,7 +156,13 @@ export class Sending implements StreamParty {
     };
     const version = await source.version();
     const names = codecs.map((codec) => codec.name);
-    const full: Offer = { ...offer, descriptor, version, codecs: names, chunkBytes: segments.chunkBytes };
+    const full: Offer = {
+      ...offer,
+      descriptor,
+      version,
+      codecs: names,
+      chunkBytes: segments.chunkBytes,
+    };
     channel.link.send(encodeMessage("offer", this.#stream, full));
     await this.#accepted.promise;
     meter.began(descriptor.byteLength, heldBytes(this.#have, descriptor.byteLength));
@@ -160,18 +173,13 @@ export class Sending implements StreamParty {
     await sent;
     while (!this.#isOver) {
       await this.#complete(version);
-      while (this.#refetches.length === 0 && !this.#isOver) await this.#waitForNews();
+      while (this.#refetches.length === 0 && !this.#isOver) await this.#news.wait();
       for (let run = this.#refetches.shift(); run && !this.#isOver; run = this.#refetches.shift()) {
         // Leaves that were sent before have had their credit.
         this.#limit = Math.max(this.#limit, (run.first + run.count) * LEAF_BYTES);
         await (await this.#sendRun(run, segments, names, Promise.resolve())).sent;
       }
     }
-  }
-
-  #waitForNews(): Promise<void> {
-    this.#news = deferred();
-    return this.#news.promise;
   }
 
   /**
@@ -189,7 +197,7 @@ export class Sending implements StreamParty {
     let sent = before;
     for (let at = run.first * LEAF_BYTES, end = 0; at < runEnd && !this.#isOver; at = end) {
       end = Math.min(segmentEnd(at, segments.chunkBytes), runEnd);
-      while (end > this.#limit && !this.#isOver) await this.#waitForNews();
+      while (end > this.#limit && !this.#isOver) await this.#news.wait();
       const release = await channel.pace.turns.take(offer.priority);
       const prepared = prepareSegment(at, end, segments);
       sent = Promise.all([prepared, sent])
@@ -279,12 +287,6 @@ export class Sending implements StreamParty {
       sha256: context.sha256,
       buffers: context.buffers,
     });
-  }
-}
-
-function* leavesOf(firstLeaf: number, bits: Uint8Array): Generator<number> {
-  for (const [n, byte] of bits.entries()) {
-    for (let bit = 0; bit < 8; bit++) if (byte & (1 << bit)) yield firstLeaf + n * 8 + bit;
   }
 }
 

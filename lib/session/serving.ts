@@ -34,7 +34,10 @@ export class Serving implements StreamParty {
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
-    if (this.#sending) return this.#sending.frame(header, payload);
+    if (this.#sending) {
+      this.#sending.frame(header, payload);
+      return;
+    }
     throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before the offer`);
   }
 
@@ -45,7 +48,10 @@ export class Serving implements StreamParty {
 
   /** Ends the transfer from this end, and tells the other why. */
   cancel(reason: unknown): void {
-    if (this.#sending) return this.#sending.cancel(reason);
+    if (this.#sending) {
+      this.#sending.cancel(reason);
+      return;
+    }
     this.fail(reason);
     this.#options.channel.refuse(this.#options.stream, reason);
   }

@@ -1,11 +1,11 @@
 // This module runs in every runtime.
-import { deferred, type Deferred } from "../deferred.ts";
+import { type Deferred, deferred } from "../deferred.ts";
+import { IntegrityError } from "../errors.ts";
 import type { LeafDigest } from "../tensor/chunk.ts";
 import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import { leafCount, leafLength } from "../tensor/leaf.ts";
 import type { Held, TensorSink } from "../tensor/sink.ts";
 import type { SourceVersion } from "../tensor/source.ts";
-import { IntegrityError } from "../errors.ts";
 
 /**
  * Hands a tensor's leaves to whoever reads, in order. A leaf counts as safe when it has been taken,
@@ -14,7 +14,10 @@ import { IntegrityError } from "../errors.ts";
 export class StreamSink implements TensorSink {
   readonly readable: ReadableStream<Uint8Array>;
   readonly #taken: LeafDigest[] = [];
-  readonly #early = new Map<number, { bytes: Uint8Array; written: Deferred<void>; leaf: LeafDigest }>();
+  readonly #early = new Map<
+    number,
+    { bytes: Uint8Array; written: Deferred<void>; leaf: LeafDigest }
+  >();
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #descriptor: TensorDescriptor | undefined;
   #version: SourceVersion | undefined;

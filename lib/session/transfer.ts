@@ -38,6 +38,7 @@ export class Transfer {
   #status: TransferStatus = "initializing";
   #phase = "connecting";
   #descriptor: TensorDescriptor | undefined;
+  #root: Uint8Array | undefined;
 
   constructor(controls: TransferControls) {
     this.#controls = controls;
@@ -64,6 +65,11 @@ export class Transfer {
   /** What the tensor is, as soon as that is known. */
   get descriptor(): TensorDescriptor | undefined {
     return this.#descriptor;
+  }
+
+  /** The root that was verified, once the transfer is complete; none without digests. */
+  get root(): Uint8Array | undefined {
+    return this.#root;
   }
 
   /** Where the transfer stands now. */
@@ -95,13 +101,21 @@ export class Transfer {
     this.#descriptor = descriptor ?? this.#descriptor;
   }
 
-  /** For the peer: the transfer is over; the first call wins. */
-  settle(status: "complete" | "failed" | "cancelled", reason?: unknown): void {
+  /** For the peer: everything is verified, by this root. */
+  complete(root: Uint8Array | undefined): void {
+    if (this.isOver) return;
+    this.#root = root;
+    this.#status = "complete";
+    this.#phase = "complete";
+    this.#done.resolve();
+  }
+
+  /** For the peer: the transfer has ended before its time; the first call wins. */
+  settle(status: "failed" | "cancelled", reason: unknown): void {
     if (this.isOver) return;
     this.#status = status;
     this.#phase = status;
-    if (status === "complete") this.#done.resolve();
-    else this.#done.reject(reason);
+    this.#done.reject(reason);
   }
 
   /** Whether the transfer has ended, one way or the other. */

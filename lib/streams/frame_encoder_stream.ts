@@ -23,7 +23,10 @@ export interface FrameEncoderOptions {
   readonly descriptor: TensorDescriptor;
   /** The transfer's 16 random bytes; made where left out. */
   readonly id?: Uint8Array;
-  /** The source's version, opaque, at most 32 bytes; empty where left out. */
+  /**
+   * The source's version, opaque, at most 32 bytes. Random where left out: then nothing that a
+   * receiver has from elsewhere is taken for a part of this tensor.
+   */
   readonly version?: Uint8Array;
   /** 0 to 255, default 50. */
   readonly priority?: number;
@@ -76,7 +79,7 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
     const digest = options.digest ?? "sha256";
     const codecs = options.codecs ?? ["deflate"];
     const fragmentBytes = options.fragmentBytes ?? 64 * 1024;
-    const version = options.version ?? new Uint8Array();
+    const version = options.version ?? crypto.getRandomValues(new Uint8Array(16));
     const digests: Uint8Array[] = [];
     let sentBytes = 0;
     super({

@@ -1,9 +1,9 @@
 // This module runs in every runtime.
 import { type Clock, systemClock } from "../clock.ts";
+import type { Connection } from "../connection.ts";
 import { deferred } from "../deferred.ts";
 import { LimitError, ProtocolError, TransportError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
-import type { Connection } from "../session/connection.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
 import { errorOf, faultOf } from "../wire/fault.ts";
@@ -64,8 +64,11 @@ export class FrameLink {
   readonly #clock: Clock;
   readonly #options: FrameLinkOptions;
   readonly #greeted = deferred<Hello>();
+  #preambleHeard = false;
   #helloSaid = false;
   #helloHeard = false;
+  /** Whether the other end said why it ends the connection; it is then not told in turn. */
+  #wasTold = false;
   #cancelTimer: () => void = () => {};
   #heardAt: number;
   #isOver = false;
@@ -150,7 +153,8 @@ export class FrameLink {
     if (this.#isOver) return;
     this.#queuedControlBytes += frame.byteLength;
     if (this.#queuedControlBytes > MAX_QUEUED_CONTROL_BYTES) {
-      return this.close(new LimitError(`${this.remote} does not read what it asked for`));
+      this.close(new LimitError(`${this.remote} does not read what it asked for`));
+      return;
     }
     void this.write(frame).then(
       () => {
@@ -201,7 +205,8 @@ export class FrameLink {
   // The other end should learn why, but a link that does not take the news must not keep us, and
   // one that has not shown to speak headrace gets no answer.
   async #tellWhy(error: unknown): Promise<void> {
-    if (error === undefined || error instanceof TransportError || !this.#helloHeard) return;
+    if (error === undefined || error instanceof TransportError || this.#wasTold) return;
+    if (!this.#preambleHeard) return;
     const told = deferred<void>();
     const cancel = this.#clock.after(FAREWELL_MS, () => told.resolve());
     const front = this.#helloSaid ? [] : [encodePreamble()];
@@ -244,34 +249,51 @@ export class FrameLink {
   #frameHandler(): FrameHandler {
     return {
       preamble: (versions) => {
+        this.#preambleHeard = true;
         commonVersion({ lowest: LOWEST_VERSION, highest: HIGHEST_VERSION }, versions);
       },
       frame: (header, payload) => this.#frame(header, payload),
-      chunk: (header, head, dataBytes) => this.#handlerOf(header).chunk(header, head, dataBytes),
-      chunkData: (bytes) => this.#options.handler.chunkData(bytes),
+      chunk: (header, head, dataBytes) => {
+        if (!this.#isOver) this.#handlerOf(header).chunk(header, head, dataBytes);
+      },
+      chunkData: (bytes) => {
+        if (!this.#isOver) this.#options.handler.chunkData(bytes);
+      },
     };
   }
 
   #handlerOf(header: FrameHeader): LinkHandler {
     if (this.#helloHeard) return this.#options.handler;
-    throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before HELLO was over`);
+    throw new ProtocolError(
+      `The peer sent a ${frameName(header.type)} frame before HELLO was over`,
+    );
   }
 
   #frame(header: FrameHeader, payload: Uint8Array): void {
     if (this.#isOver) return;
-    if (header.stream !== 0) return this.#handlerOf(header).frame(header, payload);
+    if (header.stream !== 0) {
+      this.#handlerOf(header).frame(header, payload);
+      return;
+    }
+    const isGreeting = header.type === FRAME.hello || header.type === FRAME.error;
+    if (!isGreeting) this.#handlerOf(header);
     switch (header.type) {
       case FRAME.hello:
-        return this.#heardHello(decodeMessage("hello", header, payload));
+        this.#heardHello(decodeMessage("hello", header, payload));
+        break;
       case FRAME.goodbye:
         decodeMessage("goodbye", header, payload);
-        return this.close();
+        this.close();
+        break;
       case FRAME.error:
+        this.#wasTold = true;
         throw errorOf(decodeMessage("error", header, payload));
       case FRAME.ping:
-        return this.#pong(decodeNumber(decodeChecked(header, payload)));
+        this.#pong(decodeNumber(decodeChecked(header, payload)));
+        break;
       case FRAME.pong:
-        return void decodeNumber(decodeChecked(header, payload));
+        decodeNumber(decodeChecked(header, payload));
+        break;
       default:
         throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame on stream 0`);
     }

@@ -52,6 +52,22 @@ export function decodeBitmapPage(body: Uint8Array): BitmapPage {
   return { firstLeaf, bits: body.slice(8) };
 }
 
+/**
+ * The leaves that a bitmap page names.
+ *
+ * @throws {ProtocolError} for a leaf that the tensor does not have.
+ */
+export function* leavesOf(page: BitmapPage, leafTotal: number): Generator<number> {
+  for (const [n, byte] of page.bits.entries()) {
+    for (let bit = 0; bit < 8; bit++) {
+      if ((byte & (1 << bit)) === 0) continue;
+      const leaf = page.firstLeaf + n * 8 + bit;
+      if (leaf >= leafTotal) throw new ProtocolError(`The peer named leaf ${leaf} of ${leafTotal}`);
+      yield leaf;
+    }
+  }
+}
+
 /** DIGESTS' body. */
 export function encodeDigestPage(page: DigestPage): Uint8Array {
   return encodePage(page.firstLeaf, page.digests);

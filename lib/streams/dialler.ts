@@ -1,33 +1,34 @@
 // This module runs in every runtime.
 import { type Clock, sleep } from "../clock.ts";
 import { HeadraceError, RetryExhaustedError } from "../errors.ts";
-import type { Channel } from "./channel.ts";
-import { mayRetry, type RetryPolicy, retryDelayMs } from "./retry.ts";
+import { mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
 
 /** What a {@linkcode Dialler} needs. */
-export interface DiallerOptions {
+export interface DiallerOptions<T> {
   /** Makes a connection and greets the other end. */
-  readonly open: (signal: AbortSignal) => Promise<Channel>;
+  readonly open: (signal: AbortSignal) => Promise<T>;
+  /** Settles when what was opened has ended. */
+  readonly ended: (opened: T) => Promise<void>;
   readonly policy: RetryPolicy;
   readonly clock: Clock;
   readonly random: () => number;
 }
 
-/** Keeps at most one channel to the same peer, and makes a new one when it is asked for after a cut. */
-export class Dialler {
-  readonly #options: DiallerOptions;
+/** Keeps at most one link to the same peer, and makes a new one when it is asked for after a cut. */
+export class Dialler<T> {
+  readonly #options: DiallerOptions<T>;
   readonly #closing = new AbortController();
-  #current: Channel | undefined;
-  #dialling: Promise<Channel> | undefined;
+  #current: T | undefined;
+  #dialling: Promise<T> | undefined;
   /** Failed dials and links lost in a row, without a leaf verified in between. */
   #failures = 0;
 
-  constructor(options: DiallerOptions) {
+  constructor(options: DiallerOptions<T>) {
     this.#options = options;
   }
 
-  /** The channel that is open now. */
-  get current(): Channel | undefined {
+  /** What is open now. */
+  get current(): T | undefined {
     return this.#current;
   }
 
@@ -37,11 +38,11 @@ export class Dialler {
   }
 
   /**
-   * The open channel, or a new one.
+   * What is open, or a new one.
    *
    * @throws {RetryExhaustedError} when the policy allows no further attempt; the cause is the last failure.
    */
-  channel(): Promise<Channel> {
+  link(): Promise<T> {
     if (this.#current) return Promise.resolve(this.#current);
     this.#dialling ??= this.#dial().finally(() => {
       this.#dialling = undefined;
@@ -59,7 +60,7 @@ export class Dialler {
     this.#closing.abort(reason);
   }
 
-  async #dial(): Promise<Channel> {
+  async #dial(): Promise<T> {
     const { policy, clock, random, open } = this.#options;
     const { signal } = this.#closing;
     let last: unknown;
@@ -69,7 +70,8 @@ export class Dialler {
         const why = last instanceof Error ? `${what}: ${last.message}` : what;
         throw new RetryExhaustedError(why, this.#failures, { cause: last });
       }
-      if (this.#failures > 0) await sleep(clock, retryDelayMs(policy, this.#failures, random), signal);
+      if (this.#failures > 0)
+        await sleep(clock, retryDelayMs(policy, this.#failures, random), signal);
       try {
         signal.throwIfAborted();
         return this.#adopt(await open(signal));
@@ -82,13 +84,13 @@ export class Dialler {
     }
   }
 
-  #adopt(channel: Channel): Channel {
-    this.#current = channel;
+  #adopt(opened: T): T {
+    this.#current = opened;
     const lost = () => {
       this.#current = undefined;
       this.#failures++;
     };
-    channel.link.closed.then(lost, lost);
-    return channel;
+    this.#options.ended(opened).then(lost, lost);
+    return opened;
   }
 }

@@ -1,0 +1,29 @@
+/** What every verb takes. */
+export const OUTPUT_ARGS = {
+  json: { type: "boolean", description: "Print JSON lines on stdout, and nothing else there" },
+  config: {
+    type: "string",
+    valueHint: "FILE",
+    description: "Read settings from this cluster file",
+  },
+  "log-level": {
+    type: "string",
+    valueHint: "LEVEL",
+    description: "debug, info, warning (default), error or off; logs go to stderr",
+  },
+} as const;
+
+/** What every verb that dials takes. */
+export const DIAL_ARGS = {
+  "token-file": {
+    type: "string",
+    valueHint: "FILE",
+    description: "Read the peer's token from this file (or set HEADRACE_TOKEN)",
+  },
+  ca: { type: "string", valueHint: "FILE", description: "Trust this certificate authority (PEM)" },
+  pin: {
+    type: "string",
+    valueHint: "SHA256",
+    description: "Trust just the certificate with this SHA-256",
+  },
+} as const;

@@ -1,0 +1,52 @@
+import { NotFoundError } from "../errors.ts";
+import { formatAddress } from "../tensor/address.ts";
+import { type Command, defineVerb } from "./command.ts";
+import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
+import { dialPeer } from "./dial.ts";
+import { formatBytes } from "./format.ts";
+import { loadSettings } from "./load_settings.ts";
+import { parsePeerUrl } from "./peer_url.ts";
+import { runVerb } from "./verb.ts";
+
+/** `headrace ls`. */
+export const lsCommand: Command = defineVerb({
+  name: "ls",
+  description: "List what a peer has: addresses, dtypes, shapes, bytes",
+  args: {
+    url: {
+      type: "positional",
+      required: true,
+      valueHint: "URL[/MODEL[/PARTITION[/TENSOR]]]",
+      description: "A peer, and what to list; names may hold *",
+    },
+    ...OUTPUT_ARGS,
+    ...DIAL_ARGS,
+  },
+  run: (args) =>
+    runVerb(args, async ({ report, signal }) => {
+      const { url, pattern } = parsePeerUrl(args.url);
+      const { settings } = await loadSettings(args.config);
+      const peer = await dialPeer(url, args, settings);
+      try {
+        const entries = await peer.list(pattern, { signal });
+        if (entries.length === 0 && Object.values(pattern).some((name) => name !== "*")) {
+          throw new NotFoundError(`Nothing matches ${Object.values(pattern).join("/")}`);
+        }
+        const rows = entries.map(({ address, descriptor }) => ({
+          address: formatAddress(address),
+          ...descriptor,
+        }));
+        const width = Math.max(0, ...rows.map((row) => row.address.length));
+        for (const row of rows) {
+          const shape = `[${row.shape.join(", ")}]`;
+          report.event(
+            { event: "tensor", ...row },
+            `${row.address.padEnd(width)}  ${row.dtype.padEnd(7)}  ${formatBytes(row.byteLength).padStart(8)}  ${shape}`,
+          );
+        }
+        report.event({ event: "done", tensors: rows.length });
+      } finally {
+        await peer.close();
+      }
+    }),
+});

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+import { type CommandDef, renderUsage } from "citty";
+import type { Command } from "./command.ts";
+import { configCommand } from "./config_command.ts";
+import { demoCommand } from "./demo_command.ts";
+import { exitCodeOf, UsageError } from "./describe_error.ts";
+import { lsCommand } from "./ls_command.ts";
+import { pullCommand } from "./pull_command.ts";
+import { pushCommand } from "./push_command.ts";
+import { createReport } from "./report.ts";
+import { serveCommand } from "./serve_command.ts";
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: serveCommand,
+  pull: pullCommand,
+  push: pushCommand,
+  ls: lsCommand,
+  config: configCommand,
+  demo: demoCommand,
+};
+
+const MAIN: CommandDef = {
+  meta: {
+    name: "headrace",
+    description: "Moves tensors between machines: whole, resumable, in order of urgency",
+  },
+  subCommands: Object.fromEntries(
+    Object.entries(COMMANDS).map(([name, command]) => [name, command.definition]),
+  ),
+};
+
+async function main([verb, ...rest]: readonly string[]): Promise<void> {
+  const command = verb === undefined ? undefined : COMMANDS[verb];
+  if (verb === undefined || verb === "--help" || verb === "-h") {
+    process.stdout.write(`${await renderUsage(MAIN)}\n`);
+    if (verb === undefined) process.exitCode = 2;
+    return;
+  }
+  if (command && (rest.includes("--help") || rest.includes("-h"))) {
+    process.stdout.write(`${await renderUsage(command.definition, MAIN)}\n`);
+    return;
+  }
+  try {
+    if (!command) throw new UsageError(`Unknown command "${verb}"`);
+    await command.run(rest);
+  } catch (error) {
+    createReport(rest.includes("--json")).failure(error);
+    if (error instanceof UsageError && !rest.includes("--json")) {
+      process.stderr.write(`See headrace ${command ? `${verb} ` : ""}--help\n`);
+    }
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+await main(process.argv.slice(2));

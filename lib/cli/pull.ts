@@ -1,0 +1,267 @@
+import { stat } from "node:fs/promises";
+import { safeFileName } from "../checkpoint/file_name.ts";
+import { MemorySink } from "../checkpoint/memory.ts";
+import { StagedOutput } from "../checkpoint/staged_output.ts";
+import { IntegrityError, NotFoundError, StorageError } from "../errors.ts";
+import { openNodeFile } from "../formats/node_file.ts";
+import { sha256 } from "../platform/sha256.ts";
+import type { TensorPeer } from "../session/peer.ts";
+import { type AddressPattern, formatAddress, HEADER_TENSOR } from "../tensor/address.ts";
+import { equalBytes, toHex } from "../tensor/bytes.ts";
+import { createDescriptor } from "../tensor/descriptor.ts";
+import { LEAF_BYTES } from "../tensor/leaf.ts";
+import { modelRoot, type NamedRoot, partitionRoot } from "../tensor/root.ts";
+import type { TensorSink } from "../tensor/sink.ts";
+import type { ListingEntry } from "../wire/listing.ts";
+import { ExistingFileSink, FileDiffersError } from "./existing_file_sink.ts";
+import { inParallel } from "./in_parallel.ts";
+import {
+  type PlannedFile,
+  type PlannedOutput,
+  type PlannedPiece,
+  planOutputs,
+} from "./pull_plan.ts";
+import type { Report } from "./report.ts";
+import { WorkMeter } from "./work_meter.ts";
+
+/** What to pull, and where to. */
+export interface PullOptions {
+  readonly pattern: AddressPattern;
+  readonly outputPath?: string | undefined;
+  readonly overwrite: boolean;
+  readonly durable: boolean;
+  readonly priority: number;
+  readonly report: Report;
+  readonly signal: AbortSignal;
+}
+
+/** What a pull did. */
+export interface PullSummary {
+  readonly tensors: number;
+  readonly bytes: number;
+  readonly resumedBytes: number;
+  readonly retries: number;
+  readonly paths: readonly string[];
+  /** The roots of the models that came whole, in hexadecimal. */
+  readonly roots: Readonly<Record<string, string>>;
+}
+
+const IN_PARALLEL = { most: 32, mostBytes: 48 * 1024 * 1024 };
+/** How often a source may change under a pull before it is given up. */
+const MAX_ROUNDS = 3;
+
+/**
+ * Fetches what a pattern names into files. Nothing gets its final name before every file is there,
+ * verified, and the peer says at the end that it still has the very versions it had at the start.
+ */
+export async function pull(peer: TensorPeer, options: PullOptions): Promise<PullSummary> {
+  const meter = new WorkMeter(options.report);
+  try {
+    for (let round = 1; ; round++) {
+      try {
+        return await new Pull(peer, options, meter).run();
+      } catch (error) {
+        const hasChanged = error instanceof IntegrityError && error.where === "source";
+        if (!hasChanged || !error.retryable || round === MAX_ROUNDS) throw error;
+        options.report.event(
+          { event: "changed", round, message: error.message },
+          `${error.message}; going on with the new version`,
+        );
+      }
+    }
+  } finally {
+    meter.end();
+  }
+}
+
+/** One round: everything of it is bound to the versions of one listing. */
+class Pull {
+  readonly #peer: TensorPeer;
+  readonly #options: PullOptions;
+  readonly #meter: WorkMeter;
+  readonly #roots = new Map<string, Uint8Array>();
+
+  constructor(peer: TensorPeer, options: PullOptions, meter: WorkMeter) {
+    this.#peer = peer;
+    this.#options = options;
+    this.#meter = meter;
+  }
+
+  async run(): Promise<PullSummary> {
+    const { pattern, signal, outputPath } = this.#options;
+    const listing = await this.#peer.list(pattern, { signal });
+    if (listing.length === 0) {
+      const wanted = Object.values(pattern).join("/");
+      throw new NotFoundError(`Nothing matches ${wanted}; \`headrace ls\` shows what is there`);
+    }
+    const bytes = listing.reduce((sum, { descriptor }) => sum + descriptor.byteLength, 0);
+    this.#meter.begin(bytes);
+    const outputs = await planOutputs(listing, pattern, outputPath, (entry) =>
+      this.#readHeader(entry),
+    );
+    const open: { output: PlannedOutput; staged: StagedOutput; files: readonly PlannedFile[] }[] =
+      [];
+    try {
+      for (const output of outputs) {
+        const key = Object.values(pattern).join("/");
+        const { kind, path } = output;
+        const staged = await StagedOutput.open(path, { kind, key, durable: this.#options.durable });
+        const missing: PlannedFile[] = [];
+        open.push({ output, staged, files: missing });
+        for (const file of output.files) {
+          if (await this.#isThere(output, file)) continue;
+          missing.push(file);
+        }
+        await this.#fetch(staged, missing);
+      }
+      await this.#seal(listing);
+      for (const { staged, files } of open) {
+        if (files.length === 0) continue;
+        const { overwrite } = this.#options;
+        await staged.finish(
+          files.map(({ fileName, byteLength }) => ({ fileName, byteLength })),
+          { overwrite },
+        );
+      }
+    } finally {
+      for (const { staged } of open) await staged.release();
+    }
+    const { resumedBytes, retries } = this.#meter;
+    const paths = outputs.map((output) => output.path);
+    const roots = await this.#modelRoots(listing);
+    return { tensors: countTensors(listing), bytes, resumedBytes, retries, paths, roots };
+  }
+
+  async #readHeader(entry: ListingEntry): Promise<Uint8Array> {
+    const sink = new MemorySink(entry.descriptor);
+    await this.#transfer(entry, sink);
+    return sink.bytes;
+  }
+
+  async #transfer(entry: ListingEntry, sink: TensorSink): Promise<void> {
+    const { priority, signal } = this.#options;
+    const { address, version } = entry;
+    const transfer = this.#peer.requestTensor(address, {
+      into: () => sink,
+      version,
+      priority,
+      signal,
+    });
+    this.#meter.add(transfer);
+    await transfer.done;
+    if (transfer.root) this.#roots.set(formatAddress(address), transfer.root);
+  }
+
+  /** Whether a finished file is right already; one that differs is refused unless it may go. */
+  async #isThere(output: PlannedOutput, file: PlannedFile): Promise<boolean> {
+    const path =
+      output.kind === "file" ? output.path : `${output.path}/${safeFileName(file.fileName)}`;
+    const found = await stat(path).catch(() => undefined);
+    if (!found) return false;
+    try {
+      if (!found.isFile() || found.size !== file.byteLength) throw differs(path);
+      const existing = await openNodeFile(path);
+      try {
+        const front = new Uint8Array(file.front.byteLength);
+        await existing.read(0, front);
+        if (!equalBytes(front, file.front)) throw differs(path);
+        await inParallel(file.pieces, bytesOfPiece, IN_PARALLEL, ({ entry, fileOffset }) => {
+          const { byteLength } = entry.descriptor;
+          return this.#transfer(
+            entry,
+            new ExistingFileSink(existing, path, fileOffset, byteLength),
+          );
+        });
+      } finally {
+        await existing.close();
+      }
+      return true;
+    } catch (error) {
+      if (!(error instanceof FileDiffersError)) throw error;
+      if (this.#options.overwrite) return false;
+      throw new StorageError(
+        `${path} is there already and differs from what the peer has; choose another output with -o, or pass --overwrite`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #fetch(staged: StagedOutput, files: readonly PlannedFile[]): Promise<void> {
+    for (const file of files) {
+      if (file.front.byteLength === 0) continue;
+      const descriptor = createDescriptor("U8", [file.front.byteLength]);
+      await writeFront(staged.sink(file.fileName, 0, file.frontAddress, descriptor), file.front);
+    }
+    const pieces = files.flatMap((file) => file.pieces.map((piece) => ({ ...piece, file })));
+    await inParallel(pieces, bytesOfPiece, IN_PARALLEL, ({ entry, fileOffset, file }) =>
+      this.#transfer(
+        entry,
+        staged.sink(file.fileName, fileOffset, entry.address, entry.descriptor),
+      ),
+    );
+  }
+
+  /** Everything must still be what it was, and the peer's roots those that were verified here. */
+  async #seal(listing: readonly ListingEntry[]): Promise<void> {
+    const { pattern, signal } = this.#options;
+    const now = await this.#peer.list(pattern, { roots: true, signal });
+    const isSame =
+      now.length === listing.length &&
+      now.every((entry, n) => {
+        const before = listing[n] as ListingEntry;
+        const address = formatAddress(entry.address);
+        const root = this.#roots.get(address);
+        return (
+          formatAddress(before.address) === address &&
+          equalBytes(before.version, entry.version) &&
+          (!root || (entry.root !== undefined && equalBytes(root, entry.root)))
+        );
+      });
+    if (!isSame) throw new IntegrityError("source", "The model changed while it was pulled");
+  }
+
+  async #modelRoots(listing: readonly ListingEntry[]): Promise<Record<string, string>> {
+    const roots: Record<string, string> = {};
+    if (this.#options.pattern.tensor !== "*" || this.#options.pattern.partition !== "*")
+      return roots;
+    const models = new Map<string, Map<string, NamedRoot[]>>();
+    for (const { address } of listing) {
+      const root = this.#roots.get(formatAddress(address));
+      if (!root) return {};
+      const partitions = models.get(address.model) ?? new Map<string, NamedRoot[]>();
+      models.set(address.model, partitions);
+      const tensors = partitions.get(address.partition) ?? [];
+      partitions.set(address.partition, tensors);
+      tensors.push({ name: address.tensor, root });
+    }
+    for (const [model, partitions] of models) {
+      const named: NamedRoot[] = [];
+      for (const [name, tensors] of partitions) {
+        named.push({ name, root: await partitionRoot(name, tensors, sha256) });
+      }
+      roots[model] = toHex(await modelRoot(named, sha256));
+    }
+    return roots;
+  }
+}
+
+const differs = (path: string) => new FileDiffersError(`${path} differs from what the peer has`);
+const bytesOfPiece = (piece: PlannedPiece) => piece.entry.descriptor.byteLength;
+
+function countTensors(listing: readonly ListingEntry[]): number {
+  return listing.filter(({ address }) => address.tensor !== HEADER_TENSOR).length;
+}
+
+/** Puts bytes that are known already where a transfer would. */
+async function writeFront(sink: TensorSink, front: Uint8Array): Promise<void> {
+  try {
+    await sink.begin(new Uint8Array(), []);
+    for (let at = 0; at < front.byteLength; at += LEAF_BYTES) {
+      const bytes = front.subarray(at, at + LEAF_BYTES);
+      await sink.write({ index: at / LEAF_BYTES, digest: await sha256([bytes]) }, bytes);
+    }
+    await sink.commit(undefined);
+  } finally {
+    await sink.release();
+  }
+}

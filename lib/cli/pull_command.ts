@@ -1,0 +1,72 @@
+import { type Command, defineVerb } from "./command.ts";
+import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
+import { dialPeer } from "./dial.ts";
+import { formatBytes, formatSeconds } from "./format.ts";
+import { loadSettings } from "./load_settings.ts";
+import { parsePeerUrl } from "./peer_url.ts";
+import { parsePriority } from "./priority.ts";
+import { pull } from "./pull.ts";
+import { runVerb } from "./verb.ts";
+
+/** `headrace pull`. */
+export const pullCommand: Command = defineVerb({
+  name: "pull",
+  description:
+    "Fetch what a URL names: a model, a file of it, or single tensors. Run again after an interruption, it goes on where it was.",
+  args: {
+    url: {
+      type: "positional",
+      required: true,
+      valueHint: "URL[/MODEL[/PARTITION[/TENSOR]]]",
+      description: "A peer and what to fetch from it; names may hold *",
+    },
+    output: {
+      type: "string",
+      alias: "o",
+      valueHint: "PATH",
+      description: "The file, or the folder for several; default: the model's or file's name here",
+    },
+    priority: {
+      type: "string",
+      valueHint: "P",
+      description: "low, normal (default), high, critical, or 0 to 255",
+    },
+    overwrite: { type: "boolean", description: "Replace files that differ from what the peer has" },
+    durable: {
+      type: "boolean",
+      description: "Survive a power cut too, at the price of a sync a leaf",
+    },
+    ...OUTPUT_ARGS,
+    ...DIAL_ARGS,
+  },
+  run: (args) =>
+    runVerb(args, async ({ report, signal }) => {
+      const { url, pattern } = parsePeerUrl(args.url);
+      const priority = parsePriority(args.priority);
+      const { settings } = await loadSettings(args.config);
+      const peer = await dialPeer(url, args, settings);
+      const startMs = performance.now();
+      try {
+        const { paths, ...summary } = await pull(peer, {
+          pattern,
+          outputPath: args.output,
+          overwrite: args.overwrite ?? false,
+          durable: args.durable ?? false,
+          priority,
+          report,
+          signal,
+        });
+        const elapsedMs = Math.round(performance.now() - startMs);
+        const wireBytes = peer.receivedBytes;
+        report.close();
+        report.event(
+          { event: "done", ...summary, wireBytes, elapsedMs },
+          `${summary.tensors} tensors, ${formatBytes(summary.bytes)} verified in ${paths.join(", ")}: ` +
+            `${formatBytes(wireBytes)} received in ${formatSeconds(elapsedMs)}, ` +
+            `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
+        );
+      } finally {
+        await peer.close();
+      }
+    }),
+});

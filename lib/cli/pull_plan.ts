@@ -1,0 +1,173 @@
+import { lstat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { safeFileName } from "../checkpoint/file_name.ts";
+import type { OutputKind } from "../checkpoint/staging.ts";
+import { IntegrityError } from "../errors.ts";
+import { encodeHeader } from "../formats/safetensors/encode_header.ts";
+import { parseHeader } from "../formats/safetensors/header.ts";
+import {
+  type AddressPattern,
+  HEADER_TENSOR,
+  SIDE_FILES_PARTITION,
+  type TensorAddress,
+} from "../tensor/address.ts";
+import type { ListingEntry } from "../wire/listing.ts";
+
+/** A tensor and its place in a file. */
+export interface PlannedPiece {
+  readonly entry: ListingEntry;
+  readonly fileOffset: number;
+}
+
+/** A file that a pull puts together. */
+export interface PlannedFile {
+  readonly fileName: string;
+  readonly byteLength: number;
+  /** Bytes at the beginning that are known already: a safetensors header. */
+  readonly front: Uint8Array;
+  readonly frontAddress: TensorAddress;
+  readonly pieces: readonly PlannedPiece[];
+}
+
+/** A file or a folder of files that is finished as one. */
+export interface PlannedOutput {
+  readonly path: string;
+  readonly kind: OutputKind;
+  readonly files: readonly PlannedFile[];
+}
+
+/** Fetches a raw header. */
+export type HeaderReader = (entry: ListingEntry) => Promise<Uint8Array>;
+
+const NO_FRONT: Uint8Array = new Uint8Array();
+
+/** Lays out what was listed: whole files where the pattern names no tensors, a file a tensor otherwise. */
+export async function planOutputs(
+  entries: readonly ListingEntry[],
+  pattern: AddressPattern,
+  outputPath: string | undefined,
+  readHeader: HeaderReader,
+): Promise<PlannedOutput[]> {
+  const models = groupBy(entries, (entry) => entry.address.model);
+  const plans: { model: string; files: PlannedFile[] }[] = [];
+  for (const [model, ofModel] of models) {
+    const files =
+      pattern.tensor === "*"
+        ? await planWholeFiles(ofModel, readHeader)
+        : ofModel.map((entry) => planSingleTensor(entry));
+    plans.push({ model, files });
+  }
+  const fileTotal = plans.reduce((sum, plan) => sum + plan.files.length, 0);
+  const [only] = plans;
+  if (fileTotal === 1 && only)
+    return [await planSingleFile(only.files[0] as PlannedFile, outputPath)];
+  return plans.map(({ model, files }) => {
+    const folder = outputPath ?? (plans.length === 1 ? safeFileName(model) : ".");
+    const path = plans.length === 1 ? folder : join(folder, safeFileName(model));
+    return { path: resolve(path), kind: "folder", files };
+  });
+}
+
+async function planSingleFile(
+  file: PlannedFile,
+  outputPath: string | undefined,
+): Promise<PlannedOutput> {
+  const wanted = outputPath ?? safeFileName(file.fileName);
+  const isFolder = /[/\\]$/.test(wanted) || (await isExistingFolder(wanted));
+  const path = resolve(isFolder ? join(wanted, safeFileName(file.fileName)) : wanted);
+  return { path, kind: "file", files: [{ ...file, fileName: basename(path) }] };
+}
+
+async function isExistingFolder(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (stat) => stat.isDirectory(),
+    () => false,
+  );
+}
+
+async function planWholeFiles(
+  entries: readonly ListingEntry[],
+  readHeader: HeaderReader,
+): Promise<PlannedFile[]> {
+  const files: PlannedFile[] = [];
+  const byPartition = groupBy(entries, (entry) => entry.address.partition);
+  for (const [partition, ofPartition] of byPartition) {
+    if (partition === SIDE_FILES_PARTITION) {
+      files.push(...ofPartition.map((entry) => planSideFile(entry)));
+      continue;
+    }
+    const header = ofPartition.find((entry) => entry.address.tensor === HEADER_TENSOR);
+    files.push(
+      ...(header
+        ? [await planPartition(header, ofPartition, readHeader)]
+        : ofPartition.map((entry) => planSingleTensor(entry))),
+    );
+  }
+  return files;
+}
+
+function planSideFile(entry: ListingEntry): PlannedFile {
+  return {
+    fileName: entry.address.tensor,
+    byteLength: entry.descriptor.byteLength,
+    front: NO_FRONT,
+    frontAddress: entry.address,
+    pieces: [{ entry, fileOffset: 0 }],
+  };
+}
+
+function planSingleTensor(entry: ListingEntry): PlannedFile {
+  const { address, descriptor } = entry;
+  if (address.partition === SIDE_FILES_PARTITION) return planSideFile(entry);
+  if (address.tensor === HEADER_TENSOR)
+    return { ...planSideFile(entry), fileName: `${address.partition}.header` };
+  const front = encodeHeader([{ name: address.tensor, descriptor }]).raw;
+  return {
+    fileName: `${address.tensor}.safetensors`,
+    byteLength: front.byteLength + descriptor.byteLength,
+    front,
+    frontAddress: { ...address, tensor: HEADER_TENSOR },
+    pieces: [{ entry, fileOffset: front.byteLength }],
+  };
+}
+
+/** A whole safetensors file: the listing and the header must tell the same of every tensor. */
+async function planPartition(
+  headerEntry: ListingEntry,
+  entries: readonly ListingEntry[],
+  readHeader: HeaderReader,
+): Promise<PlannedFile> {
+  const { model, partition } = headerEntry.address;
+  const byteLength = entries.reduce((sum, { descriptor }) => sum + descriptor.byteLength, 0);
+  const front = await readHeader(headerEntry);
+  const header = parseHeader(front, byteLength);
+  const listed = new Map(entries.map((entry) => [entry.address.tensor, entry]));
+  const pieces = header.tensors.map(({ name, descriptor, fileOffset }) => {
+    const entry = listed.get(name);
+    const isSame =
+      entry?.descriptor.dtype === descriptor.dtype &&
+      entry.descriptor.shape.join() === descriptor.shape.join();
+    if (entry && isSame) return { entry, fileOffset };
+    throw new IntegrityError("source", `${model}/${partition} changed while it was listed`);
+  });
+  if (pieces.length !== entries.length - 1) {
+    throw new IntegrityError("source", `${model}/${partition} changed while it was listed`);
+  }
+  return {
+    fileName: `${partition}.safetensors`,
+    byteLength,
+    front,
+    frontAddress: headerEntry.address,
+    pieces,
+  };
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}

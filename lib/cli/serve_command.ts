@@ -1,0 +1,156 @@
+import { getLogger } from "@logtape/logtape";
+import type { Connection, Listener } from "../connection.ts";
+import { SafetensorsStore } from "../formats/safetensors_store.ts";
+import { PeerHost, type PeerHostOptions } from "../session/host.ts";
+import type { TensorPeer, TensorPeerOptions } from "../session/peer.ts";
+import type { Transfer } from "../session/transfer.ts";
+import { formatAddress } from "../tensor/address.ts";
+import { DigestCache } from "../tensor/digest_cache.ts";
+import { AcceptStore } from "./accept_store.ts";
+import { type Command, defineVerb, valuesOf } from "./command.ts";
+import { OUTPUT_ARGS } from "./common_args.ts";
+import { describeError, UsageError } from "./describe_error.ts";
+import { peerOptions, readPem } from "./dial.ts";
+import { checkListening, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
+import { loadSettings } from "./load_settings.ts";
+import type { Report } from "./report.ts";
+import { tcpTransport } from "./runtime.ts";
+import { isSameToken, readToken } from "./token.ts";
+import { runVerb } from "./verb.ts";
+
+/** `headrace serve`. */
+export const serveCommand: Command = defineVerb({
+  name: "serve",
+  description: "Serve the tensors in safetensors files and folders, and take pushes if told to",
+  args: {
+    path: {
+      type: "positional",
+      required: false,
+      valueHint: "PATH...",
+      description: "Safetensors files, or folders of them; a folder's name is the model's",
+    },
+    listen: {
+      type: "string",
+      valueHint: "URL",
+      description: `Where to listen, several times if wanted; default ${DEFAULT_LISTEN_URL}, port 0 picks one`,
+    },
+    accept: {
+      type: "string",
+      valueHint: "DIR",
+      description: "Take pushed models into this folder",
+    },
+    model: {
+      type: "string",
+      valueHint: "NAME",
+      description: "Call the one model that is served so",
+    },
+    "token-file": {
+      type: "string",
+      valueHint: "FILE",
+      description: "Let only peers in that know the token in this file (or in HEADRACE_TOKEN)",
+    },
+    cert: {
+      type: "string",
+      valueHint: "FILE",
+      description: "The certificate chain for tls:// (PEM)",
+    },
+    key: { type: "string", valueHint: "FILE", description: "The certificate's private key (PEM)" },
+    insecure: { type: "boolean", description: "Allow listening off loopback without token or TLS" },
+    ...OUTPUT_ARGS,
+  },
+  mostWords: Number.POSITIVE_INFINITY,
+  run: (args, rawArgs) =>
+    runVerb(args, async ({ report, signal }) => {
+      const paths = args._;
+      if (paths.length === 0 && args.accept === undefined) {
+        throw new UsageError(
+          "Nothing to serve: name a safetensors file or folder, or --accept a folder",
+        );
+      }
+      const listenUrls = valuesOf(rawArgs, "listen");
+      const urls = listenUrls.length === 0 ? [DEFAULT_LISTEN_URL] : listenUrls;
+      const token = await readToken(args["token-file"]);
+      const protection = { hasToken: token !== undefined, insecure: args.insecure ?? false };
+      for (const url of urls) checkListening(url, protection);
+      const { settings } = await loadSettings(args.config);
+      const model = args.model === undefined ? {} : { model: args.model };
+      const store = paths.length > 0 ? await SafetensorsStore.open(paths, model) : undefined;
+      const accepted = args.accept === undefined ? undefined : new AcceptStore(args.accept);
+      const { listen } = await tcpTransport();
+      const tls = {
+        ...(args.cert !== undefined && { cert: await readPem(args.cert) }),
+        ...(args.key !== undefined && { key: await readPem(args.key) }),
+      };
+      const listeners: Listener[] = [];
+      const hosts: PeerHost[] = [];
+      const digests = new DigestCache();
+      try {
+        for (const url of urls) {
+          const listener = await listen(url, { ...tls, signal });
+          listeners.push(listener);
+          const peer = (): TensorPeerOptions => ({
+            ...peerOptions(settings),
+            ...(store && { store }),
+            ...(accepted && { sinks: accepted.session() }),
+            ...(token !== undefined && { authorise: (found) => isSameToken(token, found) }),
+            digests,
+            onTransfer: (transfer) => tellTransfer(report, transfer),
+          });
+          const onEnd: NonNullable<PeerHostOptions["onEnd"]> = (...end) => tellEnd(report, ...end);
+          hosts.push(new PeerHost(listener.connections, { peer, onEnd }));
+        }
+        const listening = listeners.map((listener) => listener.url);
+        report.event(
+          { event: "listening", urls: listening },
+          `Serving ${[...(store?.models ?? []), ...(accepted ? [`pushes into ${args.accept}`] : [])].join(", ")} on ${listening.join(", ")}`,
+        );
+        await new Promise<never>((_, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+          if (signal.aborted) reject(signal.reason);
+        });
+      } finally {
+        await Promise.all(listeners.map((listener) => listener.close()));
+        await Promise.all(hosts.map((host) => host.close(signal.reason)));
+        await accepted?.close();
+      }
+    }),
+});
+
+function tellTransfer(report: Report, transfer: Transfer): void {
+  const address = formatAddress(transfer.address);
+  const tell = (status: string, error?: unknown) => {
+    const { bytes, wireBytes } = transfer.progress;
+    const { direction } = transfer;
+    report.event({
+      event: "transfer",
+      address,
+      direction,
+      status,
+      bytes,
+      wireBytes,
+      ...(error !== undefined && { error: describeError(error) }),
+    });
+    const logger = getLogger(["headrace", "serve"]);
+    if (error === undefined) logger.debug`${direction} ${address} ${status}, ${wireBytes} bytes`;
+    else logger.info`${direction} ${address} ${status}: ${describeError(error).message}`;
+  };
+  transfer.done.then(
+    () => tell("complete"),
+    (error) => tell(transfer.status, error),
+  );
+}
+
+function tellEnd(report: Report, peer: TensorPeer, connection: Connection, error?: unknown): void {
+  const { sentBytes, receivedBytes } = peer;
+  const why = error === undefined ? undefined : describeError(error);
+  report.event({
+    event: "connection",
+    remote: connection.remote,
+    sentBytes,
+    receivedBytes,
+    ...(why && { error: why }),
+  });
+  const logger = getLogger(["headrace", "serve"]);
+  if (why) logger.warning`${connection.remote} was closed: ${why.code}: ${why.message}`;
+  else logger.info`${connection.remote} left after ${sentBytes} bytes sent`;
+}

@@ -1,0 +1,40 @@
+import { exitCodeOf, Interrupted } from "./describe_error.ts";
+import { configureLogs } from "./logs.ts";
+import { createReport, type Report } from "./report.ts";
+
+/** What a verb works with. */
+export interface VerbContext {
+  readonly report: Report;
+  /** Aborted with {@linkcode Interrupted} by Ctrl-C or SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs a verb to its exit code: reports what fails in one line, turns the first Ctrl-C into an
+ * orderly end and the second into an immediate one.
+ */
+export async function runVerb(
+  args: { readonly json?: boolean | undefined; readonly "log-level"?: string | undefined },
+  work: (context: VerbContext) => Promise<void>,
+): Promise<void> {
+  const report = createReport(args.json ?? false);
+  const interrupt = new AbortController();
+  const onSignal = () => {
+    if (interrupt.signal.aborted) process.exit(130);
+    interrupt.abort(new Interrupted());
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    await configureLogs(args["log-level"]);
+    await work({ report, signal: interrupt.signal });
+  } catch (error) {
+    const shown = interrupt.signal.aborted ? interrupt.signal.reason : error;
+    report.failure(shown);
+    process.exitCode = exitCodeOf(shown);
+  } finally {
+    report.close();
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+}

@@ -1,0 +1,370 @@
+// This module runs in every runtime.
+import { type Clock, systemClock } from "../clock.ts";
+import type { Connect } from "../connection.ts";
+import { deferred, News } from "../deferred.ts";
+import { HeadraceError, IntegrityError, ProtocolError } from "../errors.ts";
+import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
+import { LeafBitmap } from "../tensor/bitmap.ts";
+import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
+import { readChunkHead } from "../wire/chunk_head.ts";
+import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
+import { errorOf } from "../wire/fault.ts";
+import {
+  CHUNK_HEAD_BYTES,
+  FLAG_LAST,
+  FLAG_QUERY,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  frameName,
+  readFrameHeader,
+} from "../wire/frame_header.ts";
+import type { Offer } from "../wire/messages.ts";
+import {
+  decodeBitmapPage,
+  decodeDigestPage,
+  decodeNumber,
+  decodeRanges,
+  encodeDigestPage,
+  leavesOf,
+} from "../wire/pages.ts";
+import { Dialler } from "./dialler.ts";
+import { FrameLink, type LinkHandler } from "./frame_link.ts";
+import { ReplayBuffer } from "./replay_buffer.ts";
+
+/** Options of {@linkcode retryingWriter} beside the policy. */
+export interface RetryingWriterOptions {
+  /** Frames kept for a replay; a full buffer makes the writer wait. Default 16 MiB, at least two chunks. */
+  readonly maxBufferedBytes?: number;
+  /** Said to the other end. */
+  readonly token?: string;
+  /** Gives up, with the signal's reason. */
+  readonly signal?: AbortSignal;
+  readonly limits?: Partial<Limits>;
+  readonly clock?: Clock;
+  /** 0 to 1, for jitter. */
+  readonly random?: () => number;
+}
+
+const DEFAULT_BUFFERED_BYTES = 16 * 1024 * 1024;
+/** The dialler's first stream. */
+const STREAM = 1;
+
+/**
+ * Writes the frames of one transfer, as a FrameEncoderStream makes them, to a peer that accepts
+ * pushes, whatever becomes of the connection: after a cut it dials again, offers again, skips what
+ * the receiver has and replays the rest from a bounded buffer, which only acknowledgements trim.
+ *
+ * Closing the stream waits for the receiver's word that it has verified everything. The stream
+ * errors with a {@linkcode RetryExhaustedError} when the policy allows no further attempt, with an
+ * {@linkcode IntegrityError} when the receiver lost what it had acknowledged, with the receiver's
+ * own error when that is final, and with a `TypeError` for anything but whole frames of a transfer.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   ChecksumStream,
+ *   ChunkerStream,
+ *   type Connect,
+ *   CompressorStream,
+ *   createDescriptor,
+ *   FrameEncoderStream,
+ *   retryingWriter,
+ * } from "headrace";
+ *
+ * function push(bytes: ReadableStream<Uint8Array>, connect: Connect): Promise<void> {
+ *   return bytes
+ *     .pipeThrough(new ChunkerStream())
+ *     .pipeThrough(new ChecksumStream())
+ *     .pipeThrough(new CompressorStream())
+ *     .pipeThrough(
+ *       new FrameEncoderStream({
+ *         address: { model: "m", partition: "default", tensor: "t" },
+ *         descriptor: createDescriptor("F32", [1024]),
+ *       }),
+ *     )
+ *     .pipeTo(retryingWriter(connect, { maxRetries: 5 }));
+ * }
+ * ```
+ */
+export function retryingWriter(
+  connect: Connect,
+  policy: Partial<RetryPolicy> = {},
+  options: RetryingWriterOptions = {},
+): WritableStream<Uint8Array> {
+  const sink = new RetryingSink(connect, { ...DEFAULT_RETRY_POLICY, ...policy }, options);
+  return new WritableStream(sink, { highWaterMark: 1 });
+}
+
+class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
+  readonly #dialler: Dialler<FrameLink>;
+  readonly #limits: Limits;
+  readonly #options: RetryingWriterOptions;
+  readonly #buffer = new ReplayBuffer();
+  readonly #received = deferred<void>();
+  #link: FrameLink | undefined;
+  #offer: Offer | undefined;
+  #complete: Uint8Array | undefined;
+  #epoch = 0;
+  #isAccepted = false;
+  #isCompleteSent = false;
+  #limit = 0;
+  #maxBufferedBytes: number;
+  /** What the other end says is safe there. */
+  #safe = new LeafBitmap(0);
+  /** What the other end says it has, while it says so after a new offer. */
+  #have = new LeafBitmap(0);
+  /** Wakes whoever waits for credit, room or a link. */
+  readonly #news = new News();
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(connect: Connect, policy: RetryPolicy, options: RetryingWriterOptions) {
+    const clock = options.clock ?? systemClock;
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_BUFFERED_BYTES;
+    this.#dialler = new Dialler({
+      open: async (signal) => this.#greet(await connect(signal), clock, signal),
+      ended: (link) => link.closed,
+      policy,
+      clock,
+      random: options.random ?? Math.random,
+    });
+    const { signal } = options;
+    signal?.addEventListener("abort", () => this.#fail(signal.reason), { once: true });
+    if (signal?.aborted) this.#fail(signal.reason);
+  }
+
+  async write(frame: Uint8Array): Promise<void> {
+    this.#throwIfFailed();
+    const header = readFrameHeader(frame, this.#limits);
+    if (frame.byteLength !== FRAME_HEADER_BYTES + header.payloadBytes) {
+      throw new TypeError("retryingWriter takes whole frames, one at a time");
+    }
+    const payload = frame.subarray(FRAME_HEADER_BYTES);
+    if (header.type === FRAME.offer && !this.#offer) {
+      this.#offer = decodeMessage("offer", header, payload);
+      this.#safe = new LeafBitmap(leafCount(this.#offer.descriptor.byteLength));
+      void this.#keepLinked();
+    } else if (!this.#offer || this.#complete) {
+      throw new TypeError(`A ${frameName(header.type)} frame cannot come here in a transfer`);
+    } else if (header.type === FRAME.complete) {
+      this.#complete = frame;
+    } else {
+      this.#keep(frame, header, payload);
+    }
+    this.#news.tell();
+    while (this.#buffer.bytes > this.#maxBufferedBytes && !this.#failure) await this.#news.wait();
+    this.#throwIfFailed();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#complete) throw new TypeError("The transfer ended before its complete frame");
+    await this.#received.promise;
+    const link = this.#link;
+    this.#dialler.close(undefined);
+    await link?.goodbye();
+  }
+
+  abort(reason: unknown): void {
+    this.#fail(reason);
+  }
+
+  #keep(frame: Uint8Array, header: FrameHeader, payload: Uint8Array): void {
+    if (header.type === FRAME.digests) {
+      const page = decodeDigestPage(decodeChecked(header, payload));
+      const lastLeaf = page.firstLeaf + Math.max(1, page.digests.length) - 1;
+      this.#buffer.push({ frame, firstLeaf: page.firstLeaf, lastLeaf, endOffset: 0 });
+      return;
+    }
+    if (header.type !== FRAME.chunk) {
+      throw new TypeError(`A ${frameName(header.type)} frame cannot come here in a transfer`);
+    }
+    const dataBytes = header.payloadBytes - CHUNK_HEAD_BYTES;
+    const head = readChunkHead(payload.subarray(0, CHUNK_HEAD_BYTES), dataBytes, this.#limits);
+    const endOffset = head.byteOffset + head.rawBytes;
+    this.#maxBufferedBytes = Math.max(this.#maxBufferedBytes, 2 * head.encodedBytes);
+    this.#buffer.push({
+      frame,
+      firstLeaf: Math.floor(head.byteOffset / LEAF_BYTES),
+      lastLeaf: Math.floor((endOffset - 1) / LEAF_BYTES),
+      endOffset,
+    });
+  }
+
+  /** Dials, sends over the link until it is lost, and begins again, until the receipt is here. */
+  async #keepLinked(): Promise<void> {
+    try {
+      while (!this.#failure && !this.#isReceived) {
+        await this.#dialler.link();
+        await this.#send().catch((error) => {
+          if (!(error instanceof HeadraceError && error.retryable)) throw error;
+        });
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #isReceived = false;
+
+  async #send(): Promise<void> {
+    const link = this.#link as FrameLink;
+    let isLost = false;
+    const lost = () => {
+      isLost = true;
+      this.#news.tell();
+    };
+    link.closed.then(lost, lost);
+    while (!isLost && !this.#isReceived && !this.#failure) {
+      const next = this.#buffer.next;
+      if (this.#isAccepted && next && next.endOffset <= this.#limit) {
+        this.#buffer.advance();
+        await link.write(next.frame);
+      } else if (this.#isAccepted && !next && this.#complete && !this.#isCompleteSent) {
+        this.#isCompleteSent = true;
+        await link.write(this.#complete);
+      } else {
+        await this.#news.wait();
+      }
+    }
+    if (isLost && !this.#isReceived) await link.closed;
+  }
+
+  async #greet(
+    connection: Awaited<ReturnType<Connect>>,
+    clock: Clock,
+    signal: AbortSignal,
+  ): Promise<FrameLink> {
+    const hello = {
+      instance: crypto.getRandomValues(new Uint8Array(16)),
+      node: "headrace",
+      role: "mixed",
+      codecs: [],
+      features: [],
+      maxChunkBytes: this.#limits.maxChunkBytes,
+      ...(this.#options.token !== undefined && { token: this.#options.token }),
+    };
+    const limits = this.#limits;
+    const link = await FrameLink.open(connection, {
+      hello,
+      accepted: false,
+      handler: this,
+      limits,
+      clock,
+      signal,
+    });
+    this.#link = link;
+    this.#isAccepted = false;
+    this.#isCompleteSent = false;
+    this.#limit = 0;
+    this.#have = new LeafBitmap(this.#safe.leafTotal);
+    this.#buffer.rewind();
+    const offer = { ...(this.#offer as Offer), epoch: this.#epoch++ };
+    link.send(encodeMessage("offer", STREAM, offer));
+    return link;
+  }
+
+  frame(header: FrameHeader, payload: Uint8Array): void {
+    if (header.stream !== STREAM) return;
+    switch (header.type) {
+      case FRAME.have:
+        this.#heardHave(header, decodeChecked(header, payload));
+        break;
+      case FRAME.accept:
+        this.#heardAccept(decodeMessage("accept", header, payload).limit);
+        break;
+      case FRAME.credit:
+        this.#limit = Math.max(this.#limit, decodeNumber(decodeChecked(header, payload)));
+        break;
+      case FRAME.ack:
+        for (const { first, count } of this.#ranges(header, payload)) {
+          for (let leaf = first; leaf < first + count; leaf++) this.#safe.set(leaf);
+        }
+        this.#buffer.trim(this.#safe);
+        this.#dialler.progressed();
+        break;
+      case FRAME.refetch:
+        this.#heardRefetch(this.#ranges(header, payload));
+        break;
+      case FRAME.receipt:
+        this.#isReceived = true;
+        this.#received.resolve();
+        break;
+      case FRAME.error:
+      case FRAME.cancel: {
+        const error = errorOf(decodeMessage("error", header, payload));
+        if (error.retryable) this.#link?.close(error);
+        else this.#fail(error);
+        break;
+      }
+      default:
+        throw new ProtocolError(`A sender cannot take a ${frameName(header.type)} frame`);
+    }
+    this.#news.tell();
+  }
+
+  chunk(): void {
+    throw new ProtocolError("The peer sent a chunk that nobody asked for");
+  }
+
+  chunkData(): void {}
+
+  #ranges(header: FrameHeader, payload: Uint8Array) {
+    return decodeRanges(decodeChecked(header, payload), this.#safe.leafTotal);
+  }
+
+  #heardHave(header: FrameHeader, body: Uint8Array): void {
+    const page = decodeBitmapPage(body);
+    if ((header.flags & FLAG_QUERY) === 0) {
+      for (const leaf of leavesOf(page, this.#safe.leafTotal)) this.#have.set(leaf);
+      return;
+    }
+    if ((header.flags & FLAG_LAST) === 0) return;
+    // What went by is not kept, so nothing the receiver has can be vouched for.
+    const none = encodeDigestPage({ firstLeaf: 0, digests: [] });
+    this.#link?.send(encodeChecked(FRAME.digests, STREAM, none, FLAG_LAST));
+  }
+
+  #heardAccept(limit: number): void {
+    for (let leaf = 0; leaf < this.#safe.leafTotal; leaf++) {
+      if (!this.#safe.has(leaf) || this.#have.has(leaf)) continue;
+      this.#fail(
+        new IntegrityError(
+          "transit",
+          `The receiver lost leaf ${leaf}, which it had acknowledged, and the source cannot be rewound`,
+          { retryable: false, byteOffset: leaf * LEAF_BYTES },
+        ),
+      );
+      return;
+    }
+    this.#safe = this.#have;
+    this.#buffer.trim(this.#safe);
+    this.#limit = limit;
+    this.#isAccepted = true;
+  }
+
+  #heardRefetch(ranges: ReturnType<typeof decodeRanges>): void {
+    for (const { first, count } of ranges) {
+      for (let leaf = first; leaf < first + count; leaf++) {
+        for (const entry of this.#buffer.ofLeaf(leaf))
+          this.#link?.write(entry.frame).catch(() => {});
+      }
+    }
+    this.#isCompleteSent = false;
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure || this.#isReceived) return;
+    this.#failure = { error };
+    this.#received.reject(error);
+    this.#link?.close(error);
+    this.#dialler.close(error);
+    this.#news.tell();
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure) throw this.#failure.error;
+  }
+}
