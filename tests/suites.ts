@@ -38,6 +38,10 @@ import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
+import { controlSuite } from "./wire/control.ts";
+import { frameParserSuite } from "./wire/frame_parser.ts";
+import { goldenVectorsSuite } from "./wire/golden_vectors.ts";
+import { pagesSuite } from "./wire/pages.ts";
 import { xxh32Suite } from "./wire/xxh32.ts";
 
 /** Runs unchanged wherever a file in runtimes/ hands it a harness. */
@@ -52,6 +56,10 @@ export const portableSuites: readonly Suite[] = [
   bitmapSuite,
   digestCacheSuite,
   xxh32Suite,
+  goldenVectorsSuite,
+  frameParserSuite,
+  controlSuite,
+  pagesSuite,
   deflateSuite,
   encodeChunkSuite,
   governorSuite,

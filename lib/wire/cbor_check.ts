@@ -6,10 +6,10 @@ const TRUE = 0xf5;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Walks one CBOR item (RFC 8949) and refuses all that headrace's messages never hold and a general
+ * Walks one CBOR map (RFC 8949) and refuses all that headrace's messages never hold and a general
  * decoder would take: tags (some cost quadratic time), negative numbers, floats and simple values
  * other than true and false, indefinite lengths, keys that are not text or stand twice, text that is
- * not UTF-8, more than four levels, bytes after the item.
+ * not UTF-8, more than four levels, bytes after the map.
  *
  * @throws {RangeError} saying what was found and where.
  */
@@ -62,6 +62,7 @@ export function checkPlainCbor(bytes: Uint8Array): void {
     return undefined;
   }
 
+  if ((bytes[0] ?? 0) >> 5 !== 5) throw new RangeError("something else than a map");
   item(0);
   if (at !== bytes.byteLength)
     throw new RangeError(`${bytes.byteLength - at} bytes after the item`);
