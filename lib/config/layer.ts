@@ -2,9 +2,9 @@
 import * as v from "valibot";
 import { ConfigError } from "../errors.ts";
 import { clusterFileSchema } from "./schema.ts";
-import { SETTING_KEYS, type SettingKey, settingKeys } from "./setting_keys.ts";
+import { SETTING_KEYS, type SettingKey, settingKeys, spellingsOf } from "./setting_keys.ts";
 import type { Settings } from "./settings.ts";
-import { nearestKey } from "./spelling.ts";
+import { findMeant } from "./spelling.ts";
 
 /** What a setting can be. */
 export type SettingValue = Settings[keyof Settings];
@@ -29,6 +29,8 @@ export interface Wording {
 /** The section of the cluster file that is headrace's. */
 export const SECTION = "tensor_protocol";
 
+/** In our own section any likeness is worth a hint. */
+const LETTERS_A_SLIP = 2;
 const MAX_SHOWN = 80;
 
 /**
@@ -55,7 +57,7 @@ function errorOf(issue: v.BaseIssue<unknown>, wording: Wording): ConfigError {
     return new ConfigError(`${subject(key)} must be ${issue.message}, found ${found}`);
   }
   const known = settingKeys().filter((one) => !isTopKey(one));
-  const meant = nearestKey(key, known, 2);
+  const meant = findMeant(key, spellingsOf(known), LETTERS_A_SLIP);
   return new ConfigError(
     `${subject(SECTION)}: unknown key ${show(key)} (value ${show(last.value)})` +
       `${meant ? `, did you mean ${meant}?` : "."} Accepted: ${known.join(", ")}`,

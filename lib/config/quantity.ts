@@ -12,7 +12,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { "": 1, ms: 1, s: 1000, min: 
 
 /** A whole decimal number with one of the units, times that unit; NaN for anything else. */
 function measure(text: string, units: Readonly<Record<string, number>>): number {
-  const [, digits, unit = ""] = /^([0-9]+) ?([A-Za-z]*)$/.exec(text) ?? [];
+  const [, digits, unit = ""] = /^([0-9]+)(?: ?([A-Za-z]+))?$/.exec(text) ?? [];
   return Object.hasOwn(units, unit) ? Number(digits) * (units[unit] ?? Number.NaN) : Number.NaN;
 }
 

@@ -1,13 +1,18 @@
 // This module runs in every runtime.
 import { ConfigError } from "../errors.ts";
 import { checkLayer, inFileShape, type Layer, show } from "./layer.ts";
-import { SETTING_KEYS, type SettingKey, settingKeys } from "./setting_keys.ts";
-import { nearestKey } from "./spelling.ts";
+import {
+  ENVIRONMENT_PREFIX,
+  SETTING_KEYS,
+  type SettingKey,
+  settingKeys,
+  spellingsOf,
+} from "./setting_keys.ts";
+import { findMeant } from "./spelling.ts";
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const PREFIXES = ["OLLAMA_TENSOR_", "OLLAMA_CLUSTER_"];
 /** Others' names are called misspelt only when they come this close to one of ours. */
 const LETTERS_A_SLIP = 6;
 
@@ -33,21 +38,14 @@ export function readEnvironment(environment: Environment): Layer {
 /** Ollama and others have variables that begin alike: only a near miss of one of ours is refused. */
 function refuseMisspelt(environment: Environment): void {
   const known = new Set(settingKeys().map(nameOf));
-  for (const prefix of PREFIXES) {
-    // What people write is near the variable's own name or near the key in the file.
-    const spellings = new Map<string, string>();
-    for (const key of settingKeys()) {
-      const name = SETTING_KEYS[key].environment;
-      if (!name.startsWith(prefix)) continue;
-      spellings.set(key, name).set(name.slice(prefix.length), name);
-    }
-    for (const [name, text] of Object.entries(environment)) {
-      if (!text || known.has(name) || !name.startsWith(prefix)) continue;
-      const near = nearestKey(name.slice(prefix.length), [...spellings.keys()], LETTERS_A_SLIP);
-      if (near === undefined) continue;
-      throw new ConfigError(
-        `The environment: unknown name ${name} (value ${show(text)}), did you mean ${spellings.get(near)}?`,
-      );
-    }
+  for (const [name, text] of Object.entries(environment)) {
+    const prefix = ENVIRONMENT_PREFIX.exec(name)?.[0];
+    if (prefix === undefined || !text || known.has(name)) continue;
+    const alike = settingKeys().filter((key) => nameOf(key)?.startsWith(prefix));
+    const meant = findMeant(name.slice(prefix.length), spellingsOf(alike), LETTERS_A_SLIP);
+    if (meant === undefined) continue;
+    throw new ConfigError(
+      `The environment: unknown name ${name} (value ${show(text)}), did you mean ${nameOf(meant)}?`,
+    );
   }
 }

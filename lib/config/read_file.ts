@@ -2,8 +2,8 @@
 import { ConfigError } from "../errors.ts";
 import { findJsonFault } from "./json_fault.ts";
 import { checkLayer, isTopKey, type Layer, SECTION, show } from "./layer.ts";
-import { settingKeys } from "./setting_keys.ts";
-import { nearestKey } from "./spelling.ts";
+import { settingKeys, spellingsOf } from "./setting_keys.ts";
+import { findMeant } from "./spelling.ts";
 
 /** Others' keys are called misspelt only when they come this close to one of ours. */
 const LETTERS_A_SLIP = 6;
@@ -35,12 +35,13 @@ function parseJson(name: string, text: string): unknown {
 function othersKeys(name: string, parsed: Readonly<Record<string, unknown>>): string[] {
   const inSection = settingKeys().filter((key) => !isTopKey(key));
   const ours: string[] = [...settingKeys().filter(isTopKey), SECTION];
+  const asWritten = ours.map((key) => [key, key] as const);
   const others = Object.keys(parsed).filter((key) => !ours.includes(key));
   for (const key of others) {
     const found = `${name}: unknown key ${show(key)} (value ${show(parsed[key])})`;
-    const misplaced = nearestKey(key, inSection, LETTERS_A_SLIP);
+    const misplaced = findMeant(key, spellingsOf(inSection), LETTERS_A_SLIP);
     if (misplaced) throw new ConfigError(`${found}; ${misplaced} belongs into ${SECTION}`);
-    const meant = nearestKey(key, ours, LETTERS_A_SLIP);
+    const meant = findMeant(key, asWritten, LETTERS_A_SLIP);
     if (meant) throw new ConfigError(`${found}, did you mean ${meant}?`);
   }
   return others;

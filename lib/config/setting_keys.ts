@@ -39,6 +39,9 @@ function section(name: keyof Settings, environment: string, fromText: SettingNam
   return { name, environment, section: "tensor_protocol", fromText } as const;
 }
 
+/** How every setting's name in the environment begins. */
+export const ENVIRONMENT_PREFIX: RegExp = /^OLLAMA_(?:TENSOR|CLUSTER)_/;
+
 /** Every setting, in the order in which they are shown. */
 export const SETTING_KEYS: Readonly<Record<SettingKey, SettingNames>> = {
   enabled: top("enabled", "OLLAMA_CLUSTER_ENABLED", asBoolean),
@@ -70,4 +73,14 @@ export const SETTING_KEYS: Readonly<Record<SettingKey, SettingNames>> = {
 /** The keys of {@linkcode SETTING_KEYS}, in its order. */
 export function settingKeys(): SettingKey[] {
   return Object.keys(SETTING_KEYS) as SettingKey[];
+}
+
+/** The ways in which a file, the environment and options write the names of these settings. */
+export function spellingsOf(keys: readonly SettingKey[]): [spelling: string, key: SettingKey][] {
+  return keys.flatMap((key) => {
+    const { name, environment } = SETTING_KEYS[key];
+    return [key, name, environment.replace(ENVIRONMENT_PREFIX, "")].map(
+      (spelling): [string, SettingKey] => [spelling, key],
+    );
+  });
 }

@@ -20,23 +20,25 @@ const MAX_COMPARED = 64;
 const plain = (key: string) => key.toLowerCase().replace(/[^a-z0-9]/g, "");
 
 /**
- * The known key that was probably meant: at most one slip in `lettersASlip` letters, whatever the
- * case and however the words are joined (`chunkSize`, `chunk-size`).
+ * What was probably meant by a key: at most one slip in `lettersASlip` letters of a known spelling,
+ * whatever the case and however the words are joined (`chunkSize`, `chunk-size`).
+ *
+ * @param spellings What each known spelling stands for.
  */
-export function nearestKey(
-  key: string,
-  known: readonly string[],
+export function findMeant<Meaning>(
+  written: string,
+  spellings: Iterable<readonly [spelling: string, meaning: Meaning]>,
   lettersASlip: number,
-): string | undefined {
-  if (key.length > MAX_COMPARED) return undefined;
-  let nearest: string | undefined;
+): Meaning | undefined {
+  if (written.length > MAX_COMPARED) return undefined;
+  let meant: Meaning | undefined;
   let fewest = Number.POSITIVE_INFINITY;
-  for (const candidate of known) {
-    const slips = editDistance(plain(key), plain(candidate));
-    if (slips < fewest && slips <= Math.floor(plain(candidate).length / lettersASlip)) {
-      nearest = candidate;
+  for (const [spelling, meaning] of spellings) {
+    const slips = editDistance(plain(written), plain(spelling));
+    if (slips < fewest && slips <= Math.floor(plain(spelling).length / lettersASlip)) {
+      meant = meaning;
       fewest = slips;
     }
   }
-  return nearest;
+  return meant;
 }
