@@ -9,6 +9,7 @@ import { pullCommand } from "./pull_command.ts";
 import { pushCommand } from "./push_command.ts";
 import { createReport } from "./report.ts";
 import { serveCommand } from "./serve_command.ts";
+import { endWithReader } from "./stdout.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
@@ -52,4 +53,5 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
   }
 }
 
+endWithReader();
 await main(process.argv.slice(2));

@@ -52,6 +52,7 @@ export class Sending implements StreamParty {
   readonly #have: LeafBitmap;
   readonly #refetches: LeafRange[] = [];
   #queried: LeafBitmap;
+  #digests: LeafDigests | undefined;
   #limit = 0;
   /** Told when credit, a refetch or the end came. */
   readonly #news = new News();
@@ -145,6 +146,16 @@ export class Sending implements StreamParty {
     const { source, offer, context, channel, meter } = this.#options;
     const { descriptor } = source;
     const remote = await channel.link.remoteHello;
+    const version = await source.version();
+    const digests = new LeafDigests({
+      source,
+      version,
+      key: formatAddress(offer.address),
+      cache: context.digests,
+      sha256: context.sha256,
+      buffers: context.buffers,
+    });
+    this.#digests = digests;
     const codecs = context.codecs.filter((codec) => remote.codecs.includes(codec.name));
     const segments: SegmentOptions = {
       source,
@@ -152,9 +163,8 @@ export class Sending implements StreamParty {
       pace: channel.pace,
       chunkBytes: Math.min(context.chunkBytes, remote.maxChunkBytes),
       codec: codecs[0],
-      digests: offer.digest === "none" ? undefined : await this.#leafDigests(),
+      digests: offer.digest === "none" ? undefined : digests,
     };
-    const version = await source.version();
     const names = codecs.map((codec) => codec.name);
     const full: Offer = {
       ...offer,
@@ -174,12 +184,23 @@ export class Sending implements StreamParty {
     while (!this.#isOver) {
       await this.#complete(version);
       while (this.#refetches.length === 0 && !this.#isOver) await this.#news.wait();
-      for (let run = this.#refetches.shift(); run && !this.#isOver; run = this.#refetches.shift()) {
-        // Leaves that were sent before have had their credit.
-        this.#limit = Math.max(this.#limit, (run.first + run.count) * LEAF_BYTES);
-        await (await this.#sendRun(run, segments, names, Promise.resolve())).sent;
-      }
+      await (await this.#sendAgain(segments, names, Promise.resolve())).sent;
     }
+  }
+
+  /** Sends the leaves that were asked for again. */
+  async #sendAgain(
+    segments: SegmentOptions,
+    codecs: readonly string[],
+    before: Promise<void>,
+  ): Promise<{ sent: Promise<void> }> {
+    let sent = before;
+    for (let run = this.#refetches.shift(); run && !this.#isOver; run = this.#refetches.shift()) {
+      // Leaves that were sent before have had their credit.
+      this.#limit = Math.max(this.#limit, (run.first + run.count) * LEAF_BYTES);
+      sent = (await this.#sendRun(run, segments, codecs, sent)).sent;
+    }
+    return { sent };
   }
 
   /**
@@ -197,7 +218,11 @@ export class Sending implements StreamParty {
     let sent = before;
     for (let at = run.first * LEAF_BYTES, end = 0; at < runEnd && !this.#isOver; at = end) {
       end = Math.min(segmentEnd(at, segments.chunkBytes), runEnd);
-      while (end > this.#limit && !this.#isOver) await this.#news.wait();
+      // The credit may depend on a leaf that is asked for again: that one must not wait behind it.
+      while (end > this.#limit && !this.#isOver) {
+        if (this.#refetches.length === 0) await this.#news.wait();
+        else sent = (await this.#sendAgain(segments, codecs, sent)).sent;
+      }
       const release = await channel.pace.turns.take(offer.priority);
       const prepared = prepareSegment(at, end, segments);
       sent = Promise.all([prepared, sent])
@@ -265,7 +290,8 @@ export class Sending implements StreamParty {
   /** Digests in order, read from the source where they are not known; says so when that takes long. */
   async *#readDigests(leafTotal: number, only?: LeafBitmap) {
     const { channel, context } = this.#options;
-    const digests = await this.#leafDigests();
+    const digests = this.#digests;
+    if (!digests) throw new ProtocolError("The peer asked for digests before the offer");
     let saidAt = context.clock.now();
     for (let index = 0; index < leafTotal && !this.#isOver; index++) {
       if (only && !only.has(index)) continue;
@@ -275,18 +301,6 @@ export class Sending implements StreamParty {
       const phase = { phase: "verifying", bytes: index * LEAF_BYTES };
       channel.link.send(encodeMessage("phase", this.#stream, phase));
     }
-  }
-
-  async #leafDigests(): Promise<LeafDigests> {
-    const { source, offer, context } = this.#options;
-    return new LeafDigests({
-      source,
-      version: await source.version(),
-      key: formatAddress(offer.address),
-      cache: context.digests,
-      sha256: context.sha256,
-      buffers: context.buffers,
-    });
   }
 }
 
