@@ -13,6 +13,10 @@ import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
+import { jsonFaultSuite } from "./config/json_fault.ts";
+import { quantitySuite } from "./config/quantity.ts";
+import { resolveSettingsSuite } from "./config/resolve_settings.ts";
+import { spellingSuite } from "./config/spelling.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsHeaderSuite } from "./formats/safetensors/header.ts";
 import { shardIndexSuite } from "./formats/safetensors/shard_index.ts";
@@ -79,6 +83,10 @@ export const portableSuites: readonly Suite[] = [
   journalSuite,
   ledgerSuite,
   memorySinkSuite,
+  quantitySuite,
+  jsonFaultSuite,
+  spellingSuite,
+  resolveSettingsSuite,
 ];
 
 /** Needs sockets and files, which Node, Deno and Bun have. */

@@ -49,8 +49,9 @@ export function checkLayer(said: unknown, wording: Wording): Layer["values"] {
 function errorOf(issue: v.BaseIssue<unknown>, wording: Wording): ConfigError {
   const { whole, subject, written } = wording;
   const last = issue.path?.at(-1);
-  if (!last)
+  if (!last) {
     return new ConfigError(`${whole} must be ${issue.message}, found ${show(issue.input)}`);
+  }
   const key = String(last.key);
   if (issue.type !== "strict_object") {
     const found = show(written?.(key) ?? last.value);

@@ -40,7 +40,7 @@ function othersKeys(name: string, parsed: Readonly<Record<string, unknown>>): st
   for (const key of others) {
     const found = `${name}: unknown key ${show(key)} (value ${show(parsed[key])})`;
     const misplaced = findMeant(key, spellingsOf(inSection), LETTERS_A_SLIP);
-    if (misplaced) throw new ConfigError(`${found}; ${misplaced} belongs into ${SECTION}`);
+    if (misplaced) throw new ConfigError(`${found}; ${misplaced} belongs in ${SECTION}`);
     const meant = findMeant(key, asWritten, LETTERS_A_SLIP);
     if (meant) throw new ConfigError(`${found}, did you mean ${meant}?`);
   }

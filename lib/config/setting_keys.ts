@@ -27,11 +27,7 @@ const asBoolean = (text: string) => {
 };
 const asNumber = (text: string) => (/^[0-9]+(\.[0-9]+)?$/.test(text) ? Number(text) : text);
 
-function top(
-  name: keyof Settings,
-  environment: string,
-  fromText = asIs as SettingNames["fromText"],
-) {
+function top(name: keyof Settings, environment: string, fromText: SettingNames["fromText"]) {
   return { name, environment, section: "top", fromText } as const;
 }
 
@@ -45,7 +41,7 @@ export const ENVIRONMENT_PREFIX: RegExp = /^OLLAMA_(?:TENSOR|CLUSTER)_/;
 /** Every setting, in the order in which they are shown. */
 export const SETTING_KEYS: Readonly<Record<SettingKey, SettingNames>> = {
   enabled: top("enabled", "OLLAMA_CLUSTER_ENABLED", asBoolean),
-  node_name: top("nodeName", "OLLAMA_CLUSTER_NODE_NAME"),
+  node_name: top("nodeName", "OLLAMA_CLUSTER_NODE_NAME", asIs),
   node_role: top("nodeRole", "OLLAMA_CLUSTER_NODE_ROLE", (text) => text.toLowerCase()),
   use_streaming_protocol: section(
     "useStreamingProtocol",

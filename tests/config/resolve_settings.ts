@@ -339,10 +339,7 @@ export const resolveSettingsSuite: Suite = ({ test }) => {
       );
     }
     assert.include(messageOf({ file: top("nodeRole") }), "did you mean node_role?");
-    assert.include(
-      messageOf({ file: top("chunk_size") }),
-      "chunk_size belongs into tensor_protocol",
-    );
+    assert.include(messageOf({ file: top("chunk_size") }), "chunk_size belongs in tensor_protocol");
     for (const key of ["tensor", "protocol", "node_mode", "node_id", "__proto__", "constructor"]) {
       const file = { name: "c", text: `{"${key}": {"enabled": false}}` };
       const { settings, ignoredKeys } = resolveSettings({ file });
