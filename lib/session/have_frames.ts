@@ -13,7 +13,8 @@ export function* haveFrames(
   isQuery: boolean,
 ): Generator<Uint8Array> {
   const bytes = bitmap.toBytes();
-  for (let at = 0; at < bytes.byteLength; at += PAGE_BYTES) {
+  // A tensor without leaves has one page too, or nobody would answer.
+  for (let at = 0; at === 0 || at < bytes.byteLength; at += PAGE_BYTES) {
     const bits = bytes.subarray(at, at + PAGE_BYTES);
     const isLast = at + PAGE_BYTES >= bytes.byteLength;
     const flags = (isLast ? FLAG_LAST : 0) | (isQuery ? FLAG_QUERY : 0);

@@ -13,7 +13,7 @@ import { tensorRoot } from "../tensor/root.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
-import { FLAG_LAST, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
+import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Complete, DigestMode, Offer } from "../wire/messages.ts";
 import { decodeDigestPage, encodeNumber, encodeRanges } from "../wire/pages.ts";
 import type { Channel, StreamParty } from "./channel.ts";
@@ -230,18 +230,20 @@ export class Receiving implements StreamParty {
 
   #heardDigests(header: FrameHeader, body: Uint8Array): void {
     const page = decodeDigestPage(body);
-    const into = this.#comparing ? this.#compared : this.#expected;
+    const isAnswer = (header.flags & FLAG_QUERY) !== 0;
+    if (isAnswer && !this.#comparing) throw new ProtocolError("The peer answered without a query");
+    const into = isAnswer ? this.#compared : this.#expected;
     for (const [n, digest] of page.digests.entries()) {
       const index = page.firstLeaf + n;
-      if (index >= this.#leafTotal || (!this.#comparing && into.size > MAX_EXPECTED)) {
+      if (index >= this.#leafTotal || (!isAnswer && into.size > MAX_EXPECTED)) {
         throw new ProtocolError(
           `The peer sent the digest of leaf ${index}, which is not on its way`,
         );
       }
       into.set(index, digest);
     }
-    if ((header.flags & FLAG_LAST) === 0 || !this.#comparing) return;
-    this.#comparing(this.#compared);
+    if (!isAnswer || (header.flags & FLAG_LAST) === 0) return;
+    this.#comparing?.(this.#compared);
     this.#comparing = undefined;
   }
 

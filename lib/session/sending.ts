@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 import { deferred, News } from "../deferred.ts";
-import { IntegrityError, ProtocolError } from "../errors.ts";
+import { IntegrityError, ProtocolError, RemoteError } from "../errors.ts";
 import { codecNumber } from "../streams/frame_encoder_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
@@ -54,6 +54,9 @@ export class Sending implements StreamParty {
   #queried: LeafBitmap;
   #digests: LeafDigests | undefined;
   #limit = 0;
+  #isAccepted = false;
+  /** Whether a query is not answered yet; each may take reading the whole tensor. */
+  #isAnswering = false;
   /** Told when credit, a refetch or the end came. */
   readonly #news = new News();
   #isOver = false;
@@ -96,6 +99,8 @@ export class Sending implements StreamParty {
         this.#heardHave(header, decodeChecked(header, payload));
         return;
       case FRAME.accept:
+        if (this.#isAccepted) throw new ProtocolError("The peer accepted twice");
+        this.#isAccepted = true;
         this.#limit = decodeMessage("accept", header, payload).limit;
         this.#accepted.resolve();
         return;
@@ -114,8 +119,12 @@ export class Sending implements StreamParty {
         this.#news.tell();
         return;
       case FRAME.receipt:
-        this.#isOver = true;
         this.#options.channel.remove(this.#stream);
+        if (!decodeMessage("receipt", header, payload).complete) {
+          this.fail(new RemoteError("cancelled", "The peer did not keep the tensor"));
+          return;
+        }
+        this.#isOver = true;
         this.#news.tell();
         this.#done.resolve();
         return;
@@ -126,6 +135,9 @@ export class Sending implements StreamParty {
 
   #heardHave(header: FrameHeader, body: Uint8Array): void {
     const isQuery = (header.flags & FLAG_QUERY) !== 0;
+    if (isQuery ? this.#isAnswering : this.#isAccepted) {
+      throw new ProtocolError("The peer sent a have-bitmap out of order");
+    }
     const bitmap = isQuery ? this.#queried : this.#have;
     const page = decodeBitmapPage(body);
     for (const leaf of leavesOf(page, this.#leafTotal)) bitmap.set(leaf);
@@ -272,8 +284,10 @@ export class Sending implements StreamParty {
   async #answer(asked: LeafBitmap): Promise<void> {
     const send = (run: readonly Uint8Array[], firstLeaf: number, flags: number) => {
       const body = encodeDigestPage({ firstLeaf, digests: run });
-      this.#options.channel.link.send(encodeChecked(FRAME.digests, this.#stream, body, flags));
+      const frame = encodeChecked(FRAME.digests, this.#stream, body, flags | FLAG_QUERY);
+      this.#options.channel.link.send(frame);
     };
+    this.#isAnswering = true;
     let run: Uint8Array[] = [];
     let first = 0;
     for await (const leaf of this.#readDigests(this.#leafTotal, asked)) {
@@ -284,6 +298,7 @@ export class Sending implements StreamParty {
       }
       run.push(leaf.digest);
     }
+    this.#isAnswering = false;
     send(run, first, FLAG_LAST);
   }
 
