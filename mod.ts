@@ -45,7 +45,11 @@ export {
   type Connection,
   DEFAULT_RETRY_POLICY,
   type Listener,
+  MemorySink,
+  type MemorySinkOptions,
   mayRetry,
+  PeerHost,
+  type PeerHostOptions,
   type RequestOptions,
   type RetryPolicy,
   retryDelayMs,
@@ -74,6 +78,8 @@ export {
   FrameEncoderStream,
   type OrderedMapOptions,
   OrderedMapStream,
+  type RetryingWriterOptions,
+  retryingWriter,
   type VerifierOptions,
   VerifierStream,
 } from "./lib/streams/mod.ts";
@@ -102,12 +108,14 @@ export {
   type LeafRange,
   leafCount,
   leafLength,
+  MANIFEST_TENSOR,
   MAX_CHUNK_BYTES,
   MIN_CHUNK_BYTES,
   matchesAddress,
   merkleTop,
   modelRoot,
   type NamedRoot,
+  type PushOrigin,
   parseAddress,
   parsePattern,
   partitionRoot,
@@ -129,4 +137,4 @@ export {
   tensorRootOfTop,
   verifyRangeProof,
 } from "./lib/tensor/mod.ts";
-export { xxh32 } from "./lib/wire/mod.ts";
+export { type DigestMode, type ListingEntry, type Offer, xxh32 } from "./lib/wire/mod.ts";

@@ -4,7 +4,7 @@ import { fileNameSuite } from "./checkpoint/file_name.ts";
 import { journalSuite } from "./checkpoint/journal.ts";
 import { ledgerSuite } from "./checkpoint/ledger.ts";
 import { lockSuite } from "./checkpoint/lock.ts";
-import { memorySinkSuite } from "./checkpoint/memory.ts";
+import { memorySinkSuite } from "./session/memory_sink.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";

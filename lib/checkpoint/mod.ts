@@ -5,7 +5,7 @@
  * @module
  */
 export { safeFileName } from "./file_name.ts";
-export { MemorySink, type MemorySinkOptions } from "./memory.ts";
+export { MemorySink, type MemorySinkOptions } from "../session/memory_sink.ts";
 export {
   type FinishedFile,
   type FinishOptions,

@@ -9,7 +9,7 @@ import type { SourceVersion } from "../tensor/source.ts";
 import { readFully, writeFully } from "./file_handles.ts";
 import { DURABLE, type JournalRecord } from "./journal.ts";
 import { type Ledger, type LedgerTensor, leafDigests, leafRecords, type Place } from "./ledger.ts";
-import { checkLeaf } from "./memory.ts";
+import { checkLeaf } from "../session/memory_sink.ts";
 
 /** What a {@linkcode StagedSink} shares with the other sinks of its output. */
 export interface StagedShare {

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { safeFileName } from "../checkpoint/file_name.ts";
-import { MemorySink } from "../checkpoint/memory.ts";
+import { MemorySink } from "../session/memory_sink.ts";
 import { StagedOutput } from "../checkpoint/staged_output.ts";
 import { IntegrityError, NotFoundError, StorageError } from "../errors.ts";
 import { openNodeFile } from "../formats/node_file.ts";

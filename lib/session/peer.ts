@@ -27,13 +27,14 @@ import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { Channel, type StreamParty } from "./channel.ts";
 import { ListingAnswer, ListingRequest } from "./listing.ts";
+import { MemorySink } from "./memory_sink.ts";
 import { Pace } from "./pace.ts";
 import { Receiving } from "./receiving.ts";
 import { Sending } from "./sending.ts";
 import { Serving } from "./serving.ts";
 import type { SessionContext } from "./session_context.ts";
 import { StreamSink } from "./stream_sink.ts";
-import { Transfer } from "./transfer.ts";
+import { Transfer, type TransferControls } from "./transfer.ts";
 import { TransferMeter } from "./transfer_meter.ts";
 
 /** Options of a {@linkcode TensorPeer}. */
@@ -84,10 +85,11 @@ export interface TransferOptions {
 /** Options of {@linkcode TensorPeer.requestTensor}. */
 export interface RequestOptions extends TransferOptions {
   /**
-   * Where the tensor goes: `"stream"` (the default) to the transfer's `readable`, or to the sink
-   * that is made once the tensor's dtype and shape are known.
+   * Where the tensor goes: `"stream"` (the default) to the transfer's `readable`, as it is read;
+   * `"memory"` to the transfer's `bytes()`, at most 2 GiB; or to the sink that is made once the
+   * tensor's dtype and shape are known.
    */
-  readonly into?: "stream" | ((offer: Offer) => Promise<TensorSink> | TensorSink);
+  readonly into?: "stream" | "memory" | ((offer: Offer) => Promise<TensorSink> | TensorSink);
   /** The version to which the request is bound; another one is an integrity error at source. */
   readonly version?: SourceVersion;
 }
@@ -206,18 +208,31 @@ export class TensorPeer implements AsyncDisposable {
     return (await this.#dialler.link()).link.remoteHello;
   }
 
-  /** Asks for a tensor. */
+  /**
+   * Asks for a tensor.
+   *
+   * @throws {TypeError | RangeError} for an address or a priority that cannot be.
+   */
   requestTensor(address: TensorAddress, options: RequestOptions = {}): Transfer {
     checkAddress(address);
-    const { version } = options;
+    const { version, into = "stream" } = options;
     const stream =
-      options.into === undefined || options.into === "stream"
-        ? new StreamSink((reason) => transfer.cancel(reason))
-        : undefined;
-    const open = async (offer: Offer): Promise<TensorSink> =>
-      stream?.attach(offer.descriptor) ??
-      (options.into as (offer: Offer) => Promise<TensorSink> | TensorSink)(offer);
-    const { transfer, meter, id } = this.#begin(address, "in", options, stream?.readable);
+      into === "stream" ? new StreamSink((reason) => transfer.cancel(reason)) : undefined;
+    let memory: MemorySink | undefined;
+    const open = (offer: Offer): Promise<TensorSink> | TensorSink => {
+      if (stream) return stream.attach(offer.descriptor);
+      if (typeof into === "function") return into(offer);
+      // A tensor that has another shape by now has nothing to resume from.
+      if (memory?.descriptor.byteLength !== offer.descriptor.byteLength) {
+        memory = new MemorySink(offer.descriptor);
+      }
+      return memory as MemorySink;
+    };
+    const outlets = {
+      ...(stream && { readable: stream.readable }),
+      ...(into === "memory" && { takeBytes: () => (memory as MemorySink).bytes }),
+    };
+    const { transfer, meter, id } = this.#begin(address, "in", options, outlets);
     void this.#drive(transfer, meter, version !== undefined, (channel, epoch) => {
       const digest = options.digest ?? "sha256";
       const receiving = new Receiving({
@@ -225,7 +240,7 @@ export class TensorPeer implements AsyncDisposable {
         context: this.#context,
         meter,
         digest,
-        open: (offer) => {
+        open: async (offer) => {
           transfer.enter("moving", offer.descriptor);
           return open(offer);
         },
@@ -349,7 +364,7 @@ export class TensorPeer implements AsyncDisposable {
     address: TensorAddress,
     direction: "in" | "out",
     options: TransferOptions,
-    readable?: ReadableStream<Uint8Array>,
+    outlets: Pick<TransferControls, "readable" | "takeBytes"> = {},
     id: Uint8Array = crypto.getRandomValues(new Uint8Array(16)),
   ): { transfer: Transfer; meter: TransferMeter; id: Uint8Array } {
     const priority = options.priority ?? DEFAULT_PRIORITY;
@@ -363,7 +378,7 @@ export class TensorPeer implements AsyncDisposable {
       direction,
       priority,
       meter,
-      ...(readable && { readable }),
+      ...outlets,
       abort: (reason) => this.#attempts.get(transfer)?.cancel(reason),
     });
     this.#transfers.add(transfer);
@@ -453,7 +468,9 @@ export class TensorPeer implements AsyncDisposable {
     transfer.enter("moving", offer.descriptor);
     const open = async (): Promise<TensorSink> => {
       if (!this.#options.sinks) throw new UnauthorisedError("This peer takes no pushes");
-      return this.#options.sinks.accept(offer.address, offer.descriptor);
+      const { instance, node } = await channel.link.remoteHello;
+      const origin = { version: offer.version, instance, node, over: channel.link.closed };
+      return this.#options.sinks.accept(offer.address, offer.descriptor, origin);
     };
     const pushed = { stream, offer };
     return this.#follow(transfer, new Receiving({ channel, context, meter, digest, open, pushed }));

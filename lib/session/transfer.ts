@@ -18,6 +18,8 @@ export interface TransferControls {
   readonly meter: TransferMeter;
   /** The bytes as they are verified, for a transfer that was asked for as a stream. */
   readonly readable?: ReadableStream<Uint8Array>;
+  /** Gives the whole tensor, for a transfer that was asked for into memory. */
+  readonly takeBytes?: () => Uint8Array;
   /** Ends what is going on. */
   readonly abort: (reason: unknown) => void;
 }
@@ -85,6 +87,18 @@ export class Transfer {
   get readable(): ReadableStream<Uint8Array> {
     if (this.#controls.readable) return this.#controls.readable;
     throw new TypeError('Only a tensor requested into: "stream" can be read as it comes');
+  }
+
+  /**
+   * The whole tensor, once it is verified.
+   *
+   * @throws {TypeError} unless the tensor was requested `into: "memory"`.
+   */
+  async bytes(): Promise<Uint8Array> {
+    const { takeBytes } = this.#controls;
+    if (!takeBytes) throw new TypeError('Only a tensor requested into: "memory" can be had whole');
+    await this.done;
+    return takeBytes();
   }
 
   /** Ends the transfer at both ends; `done` rejects with the reason. Without effect once it is over. */

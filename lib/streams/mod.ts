@@ -15,4 +15,5 @@ export { type DecompressorOptions, DecompressorStream } from "./decompressor_str
 export { type FrameDecoderOptions, FrameDecoderStream } from "./frame_decoder_stream.ts";
 export { type FrameEncoderOptions, FrameEncoderStream } from "./frame_encoder_stream.ts";
 export { type OrderedMapOptions, OrderedMapStream } from "./ordered_map_stream.ts";
+export { type RetryingWriterOptions, retryingWriter } from "./retrying_writer.ts";
 export { type VerifierOptions, VerifierStream } from "./verifier_stream.ts";

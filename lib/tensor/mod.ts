@@ -12,6 +12,7 @@ export {
   DEFAULT_PARTITION,
   formatAddress,
   HEADER_TENSOR,
+  MANIFEST_TENSOR,
   matchesAddress,
   parseAddress,
   parsePattern,
@@ -35,5 +36,5 @@ export { DIGEST_BYTES, merkleTop } from "./merkle.ts";
 export type { TransferProgress } from "./progress.ts";
 export { createRangeProof, type RangeProof, verifyRangeProof } from "./proof.ts";
 export { modelRoot, type NamedRoot, partitionRoot, tensorRoot, tensorRootOfTop } from "./root.ts";
-export type { Held, SinkStore, TensorSink } from "./sink.ts";
+export type { Held, PushOrigin, SinkStore, TensorSink } from "./sink.ts";
 export type { SourceVersion, StoreEntry, TensorSource, TensorStore } from "./source.ts";

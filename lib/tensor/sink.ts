@@ -33,8 +33,23 @@ export interface TensorSink {
   release(): Promise<void>;
 }
 
+/** Which version of a tensor is pushed, and by whom. */
+export interface PushOrigin {
+  readonly version: SourceVersion;
+  /** The 16 random bytes of the other end's instance: the same after a cut, new in a new process. */
+  readonly instance: Uint8Array;
+  /** What the other end calls itself. */
+  readonly node: string;
+  /** Settles when the connection that the tensor comes over has ended. */
+  readonly over: Promise<unknown>;
+}
+
 /** Takes what other peers push. */
 export interface SinkStore {
   /** @throws {UnauthorisedError | StorageError} when the tensor is not wanted or cannot be held. */
-  accept(address: TensorAddress, descriptor: TensorDescriptor): Promise<TensorSink>;
+  accept(
+    address: TensorAddress,
+    descriptor: TensorDescriptor,
+    origin: PushOrigin,
+  ): Promise<TensorSink>;
 }

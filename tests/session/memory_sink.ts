@@ -1,5 +1,5 @@
 import { assert } from "chai";
-import { MemorySink } from "../../lib/checkpoint/memory.ts";
+import { MemorySink } from "../../lib/session/memory_sink.ts";
 import { LimitError } from "../../lib/errors.ts";
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import type { Suite } from "../harness.ts";

@@ -25,7 +25,7 @@ const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
  * @example
  * ```ts
  * import { createDescriptor } from "headrace";
- * import { MemorySink } from "headrace/checkpoint";
+ * import { MemorySink } from "headrace";
  *
  * const sink = new MemorySink(createDescriptor("U8", [3]));
  * await sink.begin(new Uint8Array(), []);
