@@ -6,6 +6,7 @@ import type { Connection } from "../../lib/connection.ts";
 import { ByteSource, TensorPeer, type TensorSink, type TensorSource } from "../../mod.ts";
 import { tcpAdapterOf } from "../../tests/transports/adapter.ts";
 import { runtimeName } from "./compare.ts";
+import { sha256Hex } from "./sha256_hex.ts";
 import { type Part, type Report, Stopwatch, say } from "./two_processes.ts";
 
 /** How the bytes travel. */
@@ -105,7 +106,8 @@ async function receiveRaw(part: Part, way: Way): Promise<Report> {
   return stopwatch.report(receivedBytes, digest);
 }
 
-async function rawSocket({ port }: Part): Promise<Socket> {
+/** As {@linkcode joinOther}, a bare `node:net` socket. */
+export async function rawSocket({ port }: Part): Promise<Socket> {
   if (port !== undefined) return connectSocket({ host: "127.0.0.1", port });
   return await new Promise((resolve) => {
     const server = createServer((socket) => {
@@ -188,17 +190,18 @@ async function receiveTensor(part: Part, way: Way): Promise<Report> {
     report = stopwatch.report(sink.receivedBytes);
     await peer.close();
   }
-  return { ...(report as Report), ...(part.digest && { digest: sink.digest() }) };
+  return { ...(report as Report), ...(part.digest && { digest: sha256Hex(sink.kept) }) };
 }
 
 /** Counts verified leaves and drops them; keeps them only to be compared, untimed. */
 export class DiscardingSink implements TensorSink {
   receivedBytes = 0;
-  readonly #kept: Uint8Array;
+  /** The tensor's bytes, where they are kept. */
+  readonly kept: Uint8Array;
 
   /** @param keptBytes The whole tensor's length where its bytes are to be kept. */
   constructor(keptBytes: number) {
-    this.#kept = new Uint8Array(keptBytes);
+    this.kept = new Uint8Array(keptBytes);
   }
 
   async held(): Promise<undefined> {}
@@ -208,11 +211,6 @@ export class DiscardingSink implements TensorSink {
 
   async write({ index }: { index: number }, bytes: Uint8Array): Promise<void> {
     this.receivedBytes += bytes.byteLength;
-    if (this.#kept.byteLength > 0) this.#kept.set(bytes, index * MiB);
-  }
-
-  /** SHA-256 of what was kept, in hexadecimal. */
-  digest(): string {
-    return createHash("sha256").update(this.#kept).digest("hex");
+    if (this.kept.byteLength > 0) this.kept.set(bytes, index * MiB);
   }
 }
