@@ -1,5 +1,5 @@
-// Type-checks and runs every ```ts block of README.md, docs/ and lib/'s docstrings, as a reader
-// would: importing "headrace". A block marked ```ts ignore REASON is only counted.
+// Type-checks and runs every ```ts block of README.md, docs/ and lib/'s docstrings, and every file
+// of examples/, as a reader would: importing "headrace". A block marked ```ts ignore REASON is only counted.
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { blocksOf, type DocBlock, docstringsOf } from "./doc_blocks.ts";
@@ -17,9 +17,13 @@ interface Example extends DocBlock {
   readonly name: string;
 }
 
+function textBlocks(path: string): DocBlock[] {
+  if (path.startsWith("examples/")) return [{ line: 1, code: readText(path), ignored: undefined }];
+  return blocksOf(path.endsWith(".ts") ? docstringsOf(readText(path)) : readText(path));
+}
+
 function examplesOf(path: string): Example[] {
-  const text = path.endsWith(".ts") ? docstringsOf(readText(path)) : readText(path);
-  return blocksOf(text).map((block) => ({
+  return textBlocks(path).map((block) => ({
     ...block,
     from: `${path}:${block.line}`,
     name: `${path.replace(/[^a-z0-9]+/gi, "_")}_${block.line}`,
@@ -75,7 +79,12 @@ async function runExample(example: Example): Promise<string[]> {
   });
 }
 
-const sources = ["README.md", ...filesBelow("docs", ".md"), ...filesBelow("lib", ".ts")];
+const sources = [
+  "README.md",
+  ...filesBelow("docs", ".md"),
+  ...filesBelow("examples", ".ts"),
+  ...filesBelow("lib", ".ts"),
+];
 const all = sources.flatMap(examplesOf);
 const examples = all.filter(({ ignored }) => ignored === undefined);
 const ignored = all.filter((example) => example.ignored !== undefined);

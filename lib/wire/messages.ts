@@ -8,6 +8,7 @@ import {
   parsePattern,
   type TensorAddress,
 } from "../tensor/address.ts";
+import { MIN_CHUNK_BYTES } from "../tensor/chunk.ts";
 import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
 import { type DType, isDType } from "../tensor/dtype.ts";
 
@@ -184,7 +185,7 @@ export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = 
     role: text(32),
     codecs: texts(32, 32),
     features: texts(64, 64),
-    maxChunkBytes: u53,
+    maxChunkBytes: v.pipe(u53, v.minValue(MIN_CHUNK_BYTES)),
     token: v.optional(text(DEFAULT_LIMITS.maxTokenBytes)),
   }),
   goodbye: v.object({ message: v.optional(text(2048)) }),
@@ -206,7 +207,7 @@ export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = 
     priority,
     digest,
     codecs: texts(32, 32),
-    chunkBytes: u53,
+    chunkBytes: v.pipe(u53, v.minValue(MIN_CHUNK_BYTES)),
   }),
   accept: v.object({ limit: u53 }),
   complete: v.object({ byteLength: u53, version, root: v.optional(bytes(32, 32)) }),
