@@ -4,7 +4,6 @@ import { fileNameSuite } from "./checkpoint/file_name.ts";
 import { journalSuite } from "./checkpoint/journal.ts";
 import { ledgerSuite } from "./checkpoint/ledger.ts";
 import { lockSuite } from "./checkpoint/lock.ts";
-import { memorySinkSuite } from "./session/memory_sink.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
@@ -24,11 +23,18 @@ import { safetensorsWriterSuite } from "./formats/safetensors/writer.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
+import { memorySinkSuite } from "./session/memory_sink.ts";
+import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
+import { chunkCollectorSuite } from "./streams/chunk_collector.ts";
 import { chunkerStreamSuite } from "./streams/chunker_stream.ts";
 import { chunksFromSuite } from "./streams/chunks_from.ts";
 import { compressorStreamSuite } from "./streams/compressor_stream.ts";
+import { frameDecoderStreamSuite } from "./streams/frame_decoder_stream.ts";
+import { frameEncoderStreamSuite } from "./streams/frame_encoder_stream.ts";
+import { leafCollectorSuite } from "./streams/leaf_collector.ts";
 import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
+import { verifierStreamSuite } from "./streams/verifier_stream.ts";
 import { addressSuite } from "./tensor/address.ts";
 import { bitmapSuite } from "./tensor/bitmap.ts";
 import { descriptorSuite } from "./tensor/descriptor.ts";
@@ -72,6 +78,12 @@ export const portableSuites: readonly Suite[] = [
   chunksFromSuite,
   checksumStreamSuite,
   compressorStreamSuite,
+  frameEncoderStreamSuite,
+  chunkCollectorSuite,
+  frameDecoderStreamSuite,
+  leafCollectorSuite,
+  verifierStreamSuite,
+  assemblerStreamSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,
