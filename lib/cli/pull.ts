@@ -1,15 +1,14 @@
 import { stat } from "node:fs/promises";
 import { safeFileName } from "../checkpoint/file_name.ts";
-import { MemorySink } from "../session/memory_sink.ts";
 import { StagedOutput } from "../checkpoint/staged_output.ts";
 import { IntegrityError, NotFoundError, StorageError } from "../errors.ts";
 import { openNodeFile } from "../formats/node_file.ts";
 import { sha256 } from "../platform/sha256.ts";
+import { MemorySink } from "../session/memory_sink.ts";
 import type { TensorPeer } from "../session/peer.ts";
 import { type AddressPattern, formatAddress, HEADER_TENSOR } from "../tensor/address.ts";
 import { equalBytes, toHex } from "../tensor/bytes.ts";
 import { createDescriptor } from "../tensor/descriptor.ts";
-import { LEAF_BYTES } from "../tensor/leaf.ts";
 import { modelRoot, type NamedRoot, partitionRoot } from "../tensor/root.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import type { ListingEntry } from "../wire/listing.ts";
@@ -23,6 +22,7 @@ import {
 } from "./pull_plan.ts";
 import type { Report } from "./report.ts";
 import { WorkMeter } from "./work_meter.ts";
+import { writeFront } from "./write_front.ts";
 
 /** What to pull, and where to. */
 export interface PullOptions {
@@ -250,18 +250,4 @@ const bytesOfPiece = (piece: PlannedPiece) => piece.entry.descriptor.byteLength;
 
 function countTensors(listing: readonly ListingEntry[]): number {
   return listing.filter(({ address }) => address.tensor !== HEADER_TENSOR).length;
-}
-
-/** Puts bytes that are known already where a transfer would. */
-async function writeFront(sink: TensorSink, front: Uint8Array): Promise<void> {
-  try {
-    await sink.begin(new Uint8Array(), []);
-    for (let at = 0; at < front.byteLength; at += LEAF_BYTES) {
-      const bytes = front.subarray(at, at + LEAF_BYTES);
-      await sink.write({ index: at / LEAF_BYTES, digest: await sha256([bytes]) }, bytes);
-    }
-    await sink.commit(undefined);
-  } finally {
-    await sink.release();
-  }
 }

@@ -131,15 +131,28 @@ function planSingleTensor(entry: ListingEntry): PlannedFile {
   };
 }
 
-/** A whole safetensors file: the listing and the header must tell the same of every tensor. */
 async function planPartition(
   headerEntry: ListingEntry,
   entries: readonly ListingEntry[],
   readHeader: HeaderReader,
 ): Promise<PlannedFile> {
-  const { model, partition } = headerEntry.address;
+  return layOutPartition(await readHeader(headerEntry), headerEntry.address, entries);
+}
+
+/**
+ * Lays out a whole safetensors file: the listing and the header must tell the same of every tensor.
+ *
+ * @param front The file's raw header.
+ * @param entries Everything that was listed of the partition, the header's own entry included.
+ * @throws {IntegrityError} at source, when they differ; {@linkcode FormatError} for a bad header.
+ */
+export function layOutPartition(
+  front: Uint8Array,
+  frontAddress: TensorAddress,
+  entries: readonly ListingEntry[],
+): PlannedFile {
+  const { model, partition } = frontAddress;
   const byteLength = entries.reduce((sum, { descriptor }) => sum + descriptor.byteLength, 0);
-  const front = await readHeader(headerEntry);
   const header = parseHeader(front, byteLength);
   const listed = new Map(entries.map((entry) => [entry.address.tensor, entry]));
   const pieces = header.tensors.map(({ name, descriptor, fileOffset }) => {
@@ -157,7 +170,7 @@ async function planPartition(
     fileName: `${partition}.safetensors`,
     byteLength,
     front,
-    frontAddress: headerEntry.address,
+    frontAddress,
     pieces,
   };
 }

@@ -28,6 +28,12 @@ export const HEADER_TENSOR = "__metadata__";
 /** The partition under which a model's side files (`config.json`, a tokenizer) travel, as U8 tensors. */
 export const SIDE_FILES_PARTITION = "__files__";
 
+/**
+ * The name, among a model's side files, of the list of everything that is pushed with it: the first
+ * tensor of a push. No side file has it.
+ */
+export const MANIFEST_TENSOR = "__manifest__";
+
 const utf8 = new TextEncoder();
 
 /**
