@@ -8,6 +8,7 @@ import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
+import { smallPartsSuite } from "./cli/small_parts.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
@@ -103,6 +104,7 @@ export const portableSuites: readonly Suite[] = [
 
 /** Needs sockets and files, which Node, Deno and Bun have. */
 export const ioSuites: readonly Suite[] = [
+  smallPartsSuite,
   realWeightsSuite,
   checksSuite,
   tcpSuite,

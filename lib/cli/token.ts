@@ -1,4 +1,4 @@
-import { timingSafeEqual } from "node:crypto";
+import { createHash, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { ConfigError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
@@ -29,12 +29,10 @@ export async function readToken(tokenFile: string | undefined): Promise<string |
   );
 }
 
-/** Compares in a time that tells nothing of either token. */
+/** Compares in a time that tells nothing of either token, not even its length. */
 export function isSameToken(wanted: string, found: string | undefined): boolean {
-  const digest = (text: string) =>
-    new TextEncoder().encode(text.padEnd(DEFAULT_LIMITS.maxTokenBytes));
-  const [a, b] = [digest(wanted), digest(found ?? "")];
-  return a.byteLength === b.byteLength && timingSafeEqual(a, b) && found !== undefined;
+  const digest = (token: string) => createHash("sha256").update(token).digest();
+  return timingSafeEqual(digest(wanted), digest(found ?? "")) && found !== undefined;
 }
 
 function messageOf(cause: unknown): string {
