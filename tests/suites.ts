@@ -6,6 +6,7 @@ import { ledgerSuite } from "./checkpoint/ledger.ts";
 import { lockSuite } from "./checkpoint/lock.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
+import { configCommandSuite } from "./cli/config_command.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
@@ -110,6 +111,7 @@ export const ioSuites: readonly Suite[] = [
   tcpSuite,
   nodeFileSuite,
   safetensorsStoreSuite,
+  configCommandSuite,
   demoWeightsSuite,
   lockSuite,
   stagedOutputSuite,
