@@ -324,7 +324,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     if ((header.flags & FLAG_LAST) === 0) return;
     // What went by is not kept, so nothing the receiver has can be vouched for.
     const none = encodeDigestPage({ firstLeaf: 0, digests: [] });
-    this.#link?.send(encodeChecked(FRAME.digests, STREAM, none, FLAG_LAST));
+    this.#link?.send(encodeChecked(FRAME.digests, STREAM, none, FLAG_LAST | FLAG_QUERY));
   }
 
   #heardAccept(limit: number): void {
