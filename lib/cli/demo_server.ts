@@ -63,6 +63,7 @@ export class DemoServer {
       env: { ...process.env, ...options.environment },
     });
     const server = new DemoServer(child);
+    options.signal.addEventListener("abort", () => void server.kill(), { once: true });
     try {
       server.#url = await server.#listening;
       return server;

@@ -15,6 +15,7 @@ import { checkListening, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
 import { loadSettings } from "./load_settings.ts";
 import type { Report } from "./report.ts";
 import { tcpTransport } from "./runtime.ts";
+import { stdinEnd } from "./stdin_end.ts";
 import { isSameToken, readToken } from "./token.ts";
 import { runVerb } from "./verb.ts";
 
@@ -56,6 +57,10 @@ export const serveCommand: Command = defineVerb({
     },
     key: { type: "string", valueHint: "FILE", description: "The certificate's private key (PEM)" },
     insecure: { type: "boolean", description: "Allow listening off loopback without token or TLS" },
+    "until-stdin-closes": {
+      type: "boolean",
+      description: "End with standard input: for a program that must not leave its server behind",
+    },
     ...OUTPUT_ARGS,
   },
   mostWords: Number.POSITIVE_INFINITY,
@@ -104,10 +109,12 @@ export const serveCommand: Command = defineVerb({
           { event: "listening", urls: listening },
           `Serving ${[...(store?.models ?? []), ...(accepted ? [`pushes into ${args.accept}`] : [])].join(", ")} on ${listening.join(", ")}`,
         );
-        await new Promise<never>((_, reject) => {
+        const interrupted = new Promise<never>((_, reject) => {
           signal.addEventListener("abort", () => reject(signal.reason), { once: true });
           if (signal.aborted) reject(signal.reason);
         });
+        const isTied = args["until-stdin-closes"] ?? false;
+        await (isTied ? Promise.race([interrupted, stdinEnd(signal)]) : interrupted);
       } finally {
         await Promise.all(listeners.map((listener) => listener.close()));
         await Promise.all(hosts.map((host) => host.close(signal.reason)));

@@ -69,7 +69,7 @@ export class SlowLink {
     }
     near.once("close", () => far.destroy());
     near.pipe(far);
-    far.on("data", (piece) => {
+    far.on("data", (piece: Uint8Array) => {
       far.pause();
       this.#count(piece.byteLength);
       this.#turn(piece.byteLength).then(() => {

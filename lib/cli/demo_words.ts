@@ -1,0 +1,75 @@
+import type { DemoLeg, DemoResult } from "./demo.ts";
+import { formatBytes } from "./format.ts";
+import type { Style } from "./style.ts";
+
+const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
+
+/** `45.1 MB/s`: what a person waited for, by how long they waited. */
+function rate(bytes: number, elapsedMs: number): string {
+  return `${formatBytes((bytes * 1000) / elapsedMs)}/s`;
+}
+
+/** A finished pull in one line. */
+export function legLine(leg: DemoLeg): string {
+  const { bytes, elapsedMs, resumedBytes, sentBytes } = leg;
+  const there = resumedBytes > 0 ? `, ${formatBytes(resumedBytes)} was in place` : "";
+  return `${formatBytes(sentBytes)} sent in ${seconds(elapsedMs)}${there}, ${rate(bytes - resumedBytes, elapsedMs)}`;
+}
+
+/** What compression came to on the slow link. */
+export interface Saving {
+  readonly savedBytes: number;
+  readonly savedMs: number;
+}
+
+export function savingOf({ uncompressed, compressed }: DemoResult): Saving {
+  return {
+    savedBytes: uncompressed.sentBytes - compressed.sentBytes,
+    savedMs: uncompressed.elapsedMs - compressed.elapsedMs,
+  };
+}
+
+/** The closing table and what it comes to. */
+export function closingWords(result: DemoResult, style: Style): string {
+  const { fullSpeed, cut, resumed, uncompressed, compressed, weights } = result;
+  const link = `${formatBytes(result.linkBytesPerSecond)}/s link`;
+  const row = (name: string, leg: DemoLeg) => [
+    name,
+    formatBytes(leg.sentBytes),
+    seconds(leg.elapsedMs),
+    rate(leg.bytes - leg.resumedBytes, leg.elapsedMs),
+    style.good("verified"),
+  ];
+  const table = [
+    ["PULL", "SENT", "TIME", "RATE", ""],
+    row("full speed", fullSpeed),
+    [`${link}, killed`, formatBytes(cut.sentBytes), seconds(cut.elapsedMs), "", "cut"],
+    row(`${link}, resumed`, resumed),
+    row(`${link}, no compression`, uncompressed),
+    row(`${link}, compression`, compressed),
+  ];
+  const { savedBytes, savedMs } = savingOf(result);
+  const share = ((savedBytes / uncompressed.sentBytes) * 100).toFixed(0);
+  const sentBytes = cut.sentBytes + resumed.sentBytes;
+  const facts = [
+    ["Moved", `${weights.tensors} tensors, ${formatBytes(weights.bytes)}, 4 times`],
+    ["Compression", `saved ${formatBytes(savedBytes)} (${share} %) and ${seconds(savedMs)}`],
+    ["Not sent twice", `${formatBytes(resumed.resumedBytes)} after the kill`],
+    ["Sent in all", `${formatBytes(sentBytes)} by both servers for ${formatBytes(weights.bytes)}`],
+    ["Verified", `SHA-256 of ${weights.files.length} files, 4 times: all as in the source`],
+  ];
+  const [head = "", ...rows] = aligned(table);
+  const [...lines] = facts.map(([name = "", fact]) => `${style.bold(name.padEnd(16))}${fact}`);
+  return [style.dim(head), ...rows, "", ...lines].join("\n");
+}
+
+/** Columns as wide as what is in them, numbers to the right. */
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = [0, 1, 2, 3].map((n) => Math.max(...rows.map((row) => row[n]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, n) => (n === 0 ? cell.padEnd(widths[n] ?? 0) : cell.padStart(widths[n] ?? 0)))
+      .join("  ")
+      .trimEnd(),
+  );
+}
