@@ -35,6 +35,30 @@ export class News {
   }
 }
 
+/**
+ * Work whose result many callers may share, as long as it began after they asked: who comes while it
+ * is under way gets the next run, together with all who come until then.
+ */
+export function shareNextRun<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<unknown> | undefined;
+  let next: Promise<T> | undefined;
+  const run = (): Promise<T> => {
+    next = undefined;
+    const result = work();
+    const over = () => {
+      if (running === settled) running = undefined;
+    };
+    const settled: Promise<unknown> = result.then(over, over);
+    running = settled;
+    return result;
+  };
+  return () => {
+    if (!running) return run();
+    next ??= running.then(run);
+    return next;
+  };
+}
+
 /** The promise, or a rejection with `signal.reason` if that comes first; leaves no listener behind. */
 export async function abortable<T>(
   promise: Promise<T>,

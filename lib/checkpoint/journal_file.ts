@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, fstatSync } from "node:fs";
 import { type FileHandle, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StorageError } from "../errors.ts";
@@ -140,7 +140,7 @@ export class JournalFile {
       try {
         for (const bytes of inWrites(records)) await this.#write(bytes);
         if (this.#durable) await this.#handle.datasync();
-        if ((await this.#handle.stat()).nlink === 0) throw new StorageError(vanished(this.#path));
+        if (fstatSync(this.#handle.fd).nlink === 0) throw new StorageError(vanished(this.#path));
       } catch (cause) {
         this.#broken = cause;
         await this.#handle.truncate(start); // takes a half-written record away

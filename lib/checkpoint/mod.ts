@@ -4,8 +4,9 @@
  *
  * @module
  */
-export { safeFileName } from "./file_name.ts";
+
 export { MemorySink, type MemorySinkOptions } from "../session/memory_sink.ts";
+export { safeFileName } from "./file_name.ts";
 export {
   type FinishedFile,
   type FinishOptions,

@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { StorageError } from "../errors.ts";
 import type { Sha256 } from "../platform/sha256.ts";
+import { checkLeaf } from "../session/memory_sink.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import type { LeafDigest } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
@@ -9,7 +10,6 @@ import type { SourceVersion } from "../tensor/source.ts";
 import { readFully, writeFully } from "./file_handles.ts";
 import { DURABLE, type JournalRecord } from "./journal.ts";
 import { type Ledger, type LedgerTensor, leafDigests, leafRecords, type Place } from "./ledger.ts";
-import { checkLeaf } from "../session/memory_sink.ts";
 
 /** What a {@linkcode StagedSink} shares with the other sinks of its output. */
 export interface StagedShare {

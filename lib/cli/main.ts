@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage } from "citty";
 import type { Command } from "./command.ts";
 import { configCommand } from "./config_command.ts";
@@ -33,12 +34,12 @@ const MAIN: CommandDef = {
 async function main([verb, ...rest]: readonly string[]): Promise<void> {
   const command = verb === undefined ? undefined : COMMANDS[verb];
   if (verb === undefined || verb === "--help" || verb === "-h") {
-    process.stdout.write(`${await renderUsage(MAIN)}\n`);
+    printHelp(await renderUsage(MAIN));
     if (verb === undefined) process.exitCode = 2;
     return;
   }
   if (command && (rest.includes("--help") || rest.includes("-h"))) {
-    process.stdout.write(`${await renderUsage(command.definition, MAIN)}\n`);
+    printHelp(await renderUsage(command.definition, MAIN));
     return;
   }
   try {
@@ -51,6 +52,12 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
     }
     process.exitCode = exitCodeOf(error);
   }
+}
+
+/** The renderer colours everywhere; only a terminal wants that. */
+function printHelp(text: string): void {
+  const isColoured = process.stdout.isTTY && !process.env.NO_COLOR;
+  process.stdout.write(`${isColoured ? text : stripVTControlCharacters(text)}\n`);
 }
 
 endWithReader();

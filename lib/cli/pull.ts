@@ -46,7 +46,7 @@ export interface PullSummary {
   readonly roots: Readonly<Record<string, string>>;
 }
 
-const IN_PARALLEL = { most: 32, mostBytes: 48 * 1024 * 1024 };
+const IN_PARALLEL = { most: 128, mostBytes: 48 * 1024 * 1024 };
 /** How often a source may change under a pull before it is given up. */
 const MAX_ROUNDS = 3;
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { shareNextRun } from "../deferred.ts";
 import { FormatError, IntegrityError, LimitError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { HEADER_TENSOR } from "../tensor/address.ts";
@@ -102,14 +103,19 @@ export class FileSnapshot {
     return new FileTensorSource(entry, {
       acquire: () => this.#acquire(),
       release: () => this.#release(),
-      version: () => this.#currentVersion(),
+      version: () => this.currentVersion(),
     });
   }
 
-  async #currentVersion(): Promise<SourceVersion> {
+  /** What the file's version is now; `version` while it has not changed. */
+  async currentVersion(): Promise<SourceVersion> {
     if (this.#file) return (await this.#file).version();
-    return (await statNodeFile(this.path)).version;
+    return this.#stat();
   }
+
+  readonly #stat: () => Promise<SourceVersion> = shareNextRun(
+    async () => (await statNodeFile(this.path)).version,
+  );
 
   #acquire(): Promise<ByteFile> {
     this.#users++;

@@ -3,6 +3,7 @@ import { type BigIntStats, close, fstat, open, read } from "node:fs";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { sleep, systemClock } from "../clock.ts";
+import { shareNextRun } from "../deferred.ts";
 import { IntegrityError, StorageError } from "../errors.ts";
 import type { SourceVersion } from "../tensor/source.ts";
 import type { ByteFile } from "./byte_file.ts";
@@ -103,6 +104,7 @@ class NodeFile implements ByteFile {
   readonly #path: string;
   readonly #descriptor: number;
   readonly #uses = new Set<Promise<unknown>>();
+  readonly #look = shareNextRun(() => this.#currentVersion());
   #closed: Promise<void> | undefined;
 
   constructor(path: string, descriptor: number, byteLength: number) {
@@ -112,7 +114,7 @@ class NodeFile implements ByteFile {
   }
 
   version(): Promise<SourceVersion> {
-    return this.#use(() => this.#currentVersion());
+    return this.#use(this.#look);
   }
 
   read(byteOffset: number, into: Uint8Array): Promise<void> {

@@ -12,7 +12,6 @@ import { equalBytes } from "../tensor/bytes.ts";
 import type { StoreEntry, TensorSource, TensorStore } from "../tensor/source.ts";
 import { FileSnapshot } from "./file_snapshot.ts";
 import { checkShardIndex, type ModelFile, type ModelFiles, scanModel } from "./model_files.ts";
-import { statNodeFile } from "./node_file.ts";
 import { quote } from "./safetensors/quote.ts";
 
 /** How {@linkcode SafetensorsStore.open} reads. */
@@ -190,10 +189,7 @@ export class SafetensorsStore implements TensorStore {
   /** What is known of the file, read again if the file is no longer the same. */
   async #snapshot(served: ServedModel, file: ModelFile): Promise<FileSnapshot> {
     const known = served.snapshots.get(file.path);
-    if (known) {
-      const { version } = await statNodeFile(file.path);
-      if (equalBytes(known.version, version)) return known;
-    }
+    if (known && equalBytes(known.version, await known.currentVersion())) return known;
     const fresh = await (file.sideFile === undefined
       ? FileSnapshot.ofSafetensors(file.path, this.#limits, this.#clock)
       : FileSnapshot.ofSideFile(file.path, file.sideFile, this.#clock));

@@ -24,6 +24,7 @@ import { decodeMessage, encodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader } from "../wire/frame_header.ts";
 import type { ListingEntry } from "../wire/listing.ts";
 import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
+import { AbortGroups } from "./abort_groups.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { Channel, type StreamParty } from "./channel.ts";
 import { ListingAnswer, ListingRequest } from "./listing.ts";
@@ -139,6 +140,7 @@ export class TensorPeer implements AsyncDisposable {
   readonly #dialler: Dialler<Channel>;
   readonly #canRedial: boolean;
   readonly #transfers = new Set<Transfer>();
+  readonly #aborts = new AbortGroups();
   readonly #closed = deferred<void>();
   /** Bytes that earlier links have sent and received. */
   #sentBefore = 0;
@@ -382,14 +384,9 @@ export class TensorPeer implements AsyncDisposable {
       abort: (reason) => this.#attempts.get(transfer)?.cancel(reason),
     });
     this.#transfers.add(transfer);
-    const onAbort = () => transfer.cancel(options.signal?.reason);
-    options.signal?.addEventListener("abort", onAbort, { once: true });
-    if (options.signal?.aborted) onAbort();
-    const over = () => {
-      this.#transfers.delete(transfer);
-      options.signal?.removeEventListener("abort", onAbort);
-    };
+    const over = () => void this.#transfers.delete(transfer);
     transfer.done.then(over, over);
+    if (options.signal) this.#aborts.add(options.signal, transfer);
     return { transfer, meter, id };
   }
 

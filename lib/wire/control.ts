@@ -28,6 +28,10 @@ const OPTIONS = {
   variableMapSize: true,
 };
 
+// Made when first needed: a codec takes longer to make than a message to encode.
+let encoder: Encoder | undefined;
+let decoder: Decoder | undefined;
+
 /** A whole frame around a payload that ends in its own XXH32. */
 export function encodeChecked(
   type: FrameType,
@@ -73,7 +77,8 @@ export function encodeMessage<K extends keyof Messages>(
   message: Messages[K],
   limits: Limits = DEFAULT_LIMITS,
 ): Uint8Array {
-  const body = new Encoder(OPTIONS).encode(plain(message));
+  encoder ??= new Encoder(OPTIONS);
+  const body = encoder.encode(plain(message));
   if (body.byteLength + CHECK_BYTES > limits.maxControlBytes) {
     throw new RangeError(
       `A ${kind} message may take ${limits.maxControlBytes} bytes, found ${body.byteLength}`,
@@ -106,7 +111,8 @@ export function decodeMessage<K extends keyof Messages>(
   let value: unknown;
   try {
     checkPlainCbor(body);
-    value = new Decoder(OPTIONS).decode(body);
+    decoder ??= new Decoder(OPTIONS);
+    value = decoder.decode(body);
   } catch (cause) {
     throw new ProtocolError(`The peer sent a ${kind} frame that is not plain CBOR`, { cause });
   }
