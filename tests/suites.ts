@@ -10,6 +10,7 @@ import { configCommandSuite } from "./cli/config_command.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
+import { pullSuite } from "./cli/pull.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
@@ -116,4 +117,5 @@ export const ioSuites: readonly Suite[] = [
   lockSuite,
   stagedOutputSuite,
   stagedOutputFaultsSuite,
+  pullSuite,
 ];
