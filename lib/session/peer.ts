@@ -4,7 +4,14 @@ import type { Compression } from "../codec/compression.ts";
 import { deflate } from "../codec/deflate.ts";
 import type { Connect, Connection } from "../connection.ts";
 import { abortable, deferred } from "../deferred.ts";
-import { HeadraceError, NotFoundError, RetryExhaustedError, UnauthorisedError } from "../errors.ts";
+import {
+  HeadraceError,
+  IntegrityError,
+  NotFoundError,
+  ProtocolError,
+  RetryExhaustedError,
+  UnauthorisedError,
+} from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { type Sha256, sha256 } from "../platform/sha256.ts";
 import { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
@@ -13,9 +20,11 @@ import { FrameLink } from "../streams/frame_link.ts";
 import {
   type AddressPattern,
   checkAddress,
+  formatAddress,
   parsePattern,
   type TensorAddress,
 } from "../tensor/address.ts";
+import { equalBytes } from "../tensor/bytes.ts";
 import { checkChunkBytes } from "../tensor/chunk.ts";
 import { DigestCache } from "../tensor/digest_cache.ts";
 import type { SinkStore, TensorSink } from "../tensor/sink.ts";
@@ -23,7 +32,7 @@ import type { SourceVersion, TensorSource, TensorStore } from "../tensor/source.
 import { decodeMessage, encodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader } from "../wire/frame_header.ts";
 import type { ListingEntry } from "../wire/listing.ts";
-import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
+import type { DigestMode, Hello, Offer, Request } from "../wire/messages.ts";
 import { AbortGroups } from "./abort_groups.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { Channel, type StreamParty } from "./channel.ts";
@@ -171,7 +180,7 @@ export class TensorPeer implements AsyncDisposable {
       codecs: this.#context.codecs.map((codec) => codec.name),
       features: [],
       maxChunkBytes: limits.maxChunkBytes,
-      ...(options.token !== undefined && { token: options.token }),
+      ...(options.token !== undefined && !options.accepted && { token: options.token }),
     };
     this.#canRedial = typeof link === "function";
     this.#dialler = new Dialler({
@@ -237,19 +246,20 @@ export class TensorPeer implements AsyncDisposable {
     const { transfer, meter, id } = this.#begin(address, "in", options, outlets);
     void this.#drive(transfer, meter, version !== undefined, (channel, epoch) => {
       const digest = options.digest ?? "sha256";
+      const { priority } = transfer;
+      const request = { id, epoch, address, priority, digest, ...(version && { version }) };
       const receiving = new Receiving({
         channel,
         context: this.#context,
         meter,
         digest,
         open: async (offer) => {
+          checkOffer(offer, request);
           transfer.enter("moving", offer.descriptor);
           return open(offer);
         },
         onPhase: (phase) => transfer.enter(phase),
       });
-      const { priority } = transfer;
-      const request = { id, epoch, address, priority, digest, ...(version && { version }) };
       channel.link.send(encodeMessage("request", receiving.stream, request));
       return receiving;
     });
@@ -484,6 +494,18 @@ export class TensorPeer implements AsyncDisposable {
     this.#options.onTransfer?.(transfer);
     return attempt;
   }
+}
+
+/** @throws {ProtocolError | IntegrityError} for an offer that does not answer the request. */
+function checkOffer(offer: Offer, { id, epoch, address, version }: Request): void {
+  const wanted = formatAddress(address);
+  const isSame = equalBytes(offer.id, id) && offer.epoch === epoch;
+  if (!isSame || formatAddress(offer.address) !== wanted) {
+    throw new ProtocolError(`The peer offered something else than ${wanted}`);
+  }
+  if (!version || equalBytes(offer.version, version)) return;
+  const message = `${wanted} is not the version that was asked for any more`;
+  throw new IntegrityError("source", message, { address: wanted });
 }
 
 const NO_STORE: TensorStore = {

@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import { deferred, News } from "../deferred.ts";
 import { IntegrityError, ProtocolError, RemoteError } from "../errors.ts";
-import { codecNumber } from "../streams/frame_encoder_stream.ts";
+import { CHUNK_FRONT_BYTES, codecNumber } from "../streams/frame_encoder_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
 import { equalBytes } from "../tensor/bytes.ts";
@@ -94,6 +94,10 @@ export class Sending implements StreamParty {
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
+    const isLater = header.type !== FRAME.have && header.type !== FRAME.accept;
+    if (isLater && !this.#isAccepted) {
+      throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before it accepted`);
+    }
     switch (header.type) {
       case FRAME.have:
         this.#heardHave(header, decodeChecked(header, payload));
@@ -253,7 +257,11 @@ export class Sending implements StreamParty {
       const page = { firstLeaf: segment.firstLeaf, digests: segment.digests };
       channel.link.send(encodeChecked(FRAME.digests, this.#stream, encodeDigestPage(page)));
     }
-    const writer = new ChunkWriter(channel.link, this.#stream, channel.pace);
+    const frameBytes = segment.chunks.reduce(
+      (sum, { bytes }) => sum + bytes.byteLength + CHUNK_FRONT_BYTES,
+      0,
+    );
+    const writer = new ChunkWriter(channel.link, this.#stream, channel.pace, frameBytes);
     for (const chunk of segment.chunks) {
       await writer.write(chunk, codecNumber(chunk.codec, codecs));
       meter.moved(chunk.bytes.byteLength);

@@ -128,6 +128,7 @@ class TransferReader implements FrameHandler {
       decodeMessage("phase", header, payload);
     } else if (header.type === FRAME.complete && !this.#collector.isOpen) {
       const complete = decodeMessage("complete", header, payload);
+      if (complete.byteLength !== offer.descriptor.byteLength) throw outOfOrder(header);
       this.isComplete = true;
       this.complete.resolve(complete);
     } else {

@@ -330,6 +330,9 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   #heardAccept(limit: number): void {
     for (let leaf = 0; leaf < this.#safe.leafTotal; leaf++) {
       if (!this.#safe.has(leaf) || this.#have.has(leaf)) continue;
+      const message = `leaf ${leaf} was acknowledged, and cannot be read again`;
+      const fault = { code: "source_not_rewindable", retryable: false, message };
+      this.#link?.send(encodeMessage("error", STREAM, fault));
       this.#fail(
         new IntegrityError(
           "transit",
