@@ -16,12 +16,16 @@ export class ChunkWriter {
   readonly #pace: Pace;
   #pack: Uint8Array = new Uint8Array();
   #packed = 0;
+  /** A tensor of a few bytes needs no more than those. */
+  readonly #packBytes: number;
   /** Bytes written to the link. */
   writtenBytes = 0;
   /** How long the link took for them. */
   writingMs = 0;
 
-  constructor(link: FrameLink, stream: number, pace: Pace) {
+  /** @param frameBytes What all chunks of the segment take with their fronts. */
+  constructor(link: FrameLink, stream: number, pace: Pace, frameBytes: number) {
+    this.#packBytes = Math.min(PACK_BYTES, frameBytes);
     this.#link = link;
     this.#stream = stream;
     this.#pace = pace;
@@ -35,7 +39,7 @@ export class ChunkWriter {
       const frameBytes = CHUNK_FRONT_BYTES + data.byteLength;
       if (data.byteLength < PACKED_BELOW_BYTES) {
         if (this.#packed + frameBytes > this.#pack.byteLength) await this.flush();
-        if (this.#pack.byteLength === 0) this.#pack = new Uint8Array(PACK_BYTES);
+        if (this.#pack.byteLength < frameBytes) this.#pack = new Uint8Array(this.#packBytes);
         writeChunkFront(this.#pack.subarray(this.#packed), this.#stream, head, data.byteLength);
         this.#pack.set(data, this.#packed + CHUNK_FRONT_BYTES);
         this.#packed += frameBytes;

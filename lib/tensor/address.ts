@@ -49,6 +49,8 @@ export function checkName(part: string, name: string): void {
   if (!name.isWellFormed()) {
     throw new TypeError(`The ${part} of an address holds half a surrogate pair`);
   }
+  // UTF-8 takes at most three bytes for each unit of a string: most names need not be encoded.
+  if (name.length * 3 <= DEFAULT_LIMITS.maxNameBytes) return;
   const bytes = utf8.encode(name).byteLength;
   if (bytes > DEFAULT_LIMITS.maxNameBytes) {
     throw new RangeError(
