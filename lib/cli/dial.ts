@@ -35,7 +35,8 @@ export async function dialPeer(
 /** The settings as a peer takes them. */
 export function peerOptions(settings: Settings): TensorPeerOptions {
   return {
-    ...(settings.nodeName !== undefined && { node: settings.nodeName }),
+    node: settings.nodeName,
+    streaming: settings.useStreamingProtocol,
     role: settings.nodeRole,
     chunkBytes: settings.chunkBytes,
     codecs: settings.compressionEnabled ? [deflate] : [],

@@ -25,7 +25,7 @@ import {
   type TensorAddress,
 } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
-import { checkChunkBytes } from "../tensor/chunk.ts";
+import { checkChunkBytes, MAX_CHUNK_BYTES } from "../tensor/chunk.ts";
 import { DigestCache } from "../tensor/digest_cache.ts";
 import type { SinkStore, TensorSink } from "../tensor/sink.ts";
 import type { SourceVersion, TensorSource, TensorStore } from "../tensor/source.ts";
@@ -69,6 +69,11 @@ export interface TensorPeerOptions {
   readonly codecs?: readonly Compression[];
   /** Chunks below this length are sent raw; default 4096. */
   readonly compressionThresholdBytes?: number;
+  /**
+   * `false` moves each tensor as one uncompressed chunk that begins anew after a cut, and refuses
+   * tensors over 64 MiB; default `true`.
+   */
+  readonly streaming?: boolean;
   /** Parts of the default limits to replace. */
   readonly limits?: Partial<Limits>;
   /** Parts of the default retry policy to replace. */
@@ -159,6 +164,7 @@ export class TensorPeer implements AsyncDisposable {
   constructor(link: Connection | Connect, options: TensorPeerOptions = {}) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const clock = options.clock ?? systemClock;
+    const streaming = options.streaming ?? true;
     this.#options = options;
     this.#retry = { ...DEFAULT_RETRY_POLICY, ...options.retry };
     this.#context = {
@@ -167,9 +173,12 @@ export class TensorPeer implements AsyncDisposable {
       sha256: options.sha256 ?? sha256,
       digests: options.digests ?? new DigestCache(limits.maxCachedDigests),
       buffers: new BufferPool(MOST_BUFFERS_KEPT),
-      codecs: options.codecs ?? [deflate],
+      codecs: streaming ? (options.codecs ?? [deflate]) : [],
+      streaming,
       thresholdBytes: options.compressionThresholdBytes ?? DEFAULT_THRESHOLD_BYTES,
-      chunkBytes: checkChunkBytes(options.chunkBytes ?? DEFAULT_CHUNK_BYTES),
+      chunkBytes: streaming
+        ? checkChunkBytes(options.chunkBytes ?? DEFAULT_CHUNK_BYTES)
+        : MAX_CHUNK_BYTES,
       maxRefetches:
         this.#retry.maxRetries === "unlimited" ? Number.POSITIVE_INFINITY : this.#retry.maxRetries,
     };

@@ -7,7 +7,7 @@ import { LeafCollector, type WholeLeaf } from "../streams/leaf_collector.ts";
 import { verifyChecksum } from "../streams/verifier_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
-import type { LeafDigest, TensorChunk } from "../tensor/chunk.ts";
+import { type LeafDigest, MAX_CHUNK_BYTES, type TensorChunk } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
 import { tensorRoot } from "../tensor/root.ts";
 import type { TensorSink } from "../tensor/sink.ts";
@@ -171,10 +171,9 @@ export class Receiving implements StreamParty {
         );
       }
       const { byteLength } = offer.descriptor;
-      if (byteLength > context.limits.maxTensorBytes) {
-        throw new LimitError(
-          `The peer offered ${byteLength} bytes; at most ${context.limits.maxTensorBytes} are taken`,
-        );
+      const maxBytes = context.streaming ? context.limits.maxTensorBytes : MAX_CHUNK_BYTES;
+      if (byteLength > maxBytes) {
+        throw new LimitError(`The peer offered ${byteLength} bytes; at most ${maxBytes} are taken`);
       }
       this.#leafTotal = leafCount(byteLength);
       const sink = await this.#options.open(offer);
@@ -205,7 +204,7 @@ export class Receiving implements StreamParty {
 
   /** What the sink holds that is part of the version on offer. */
   async #stillValid(offer: Offer, sink: TensorSink): Promise<readonly LeafDigest[]> {
-    const held = await sink.held();
+    const held = this.#options.context.streaming ? await sink.held() : undefined;
     if (!held) return [];
     const isSame = equalBytes(held.version, offer.version);
     if (offer.digest === "none") return isSame ? held.leaves : [];

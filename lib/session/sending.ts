@@ -1,10 +1,11 @@
 // This module runs in every runtime.
 import { deferred, News } from "../deferred.ts";
-import { IntegrityError, ProtocolError, RemoteError } from "../errors.ts";
+import { IntegrityError, LimitError, ProtocolError, RemoteError } from "../errors.ts";
 import { CHUNK_FRONT_BYTES, codecNumber } from "../streams/frame_encoder_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
 import { equalBytes } from "../tensor/bytes.ts";
+import { MAX_CHUNK_BYTES } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
 import { tensorRoot } from "../tensor/root.ts";
 import type { TensorSource } from "../tensor/source.ts";
@@ -161,6 +162,11 @@ export class Sending implements StreamParty {
   async #run(): Promise<void> {
     const { source, offer, context, channel, meter } = this.#options;
     const { descriptor } = source;
+    if (!context.streaming && descriptor.byteLength > MAX_CHUNK_BYTES) {
+      throw new LimitError(
+        `Without streaming at most ${MAX_CHUNK_BYTES} bytes can be sent, found ${descriptor.byteLength}`,
+      );
+    }
     const remote = await channel.link.remoteHello;
     const version = await source.version();
     const digests = new LeafDigests({

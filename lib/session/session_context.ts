@@ -18,6 +18,8 @@ export interface SessionContext {
   /** Chunks below this length are sent raw. */
   readonly thresholdBytes: number;
   readonly chunkBytes: number;
+  /** Whether tensors move in chunks, resumably; without it each is one chunk and begins anew. */
+  readonly streaming: boolean;
   /** How often a damaged leaf is fetched again. */
   readonly maxRefetches: number;
 }
