@@ -342,6 +342,7 @@ def main() -> None:
             transfer(5 * LEAF_BYTES + 100, 5 * LEAF_BYTES // 2, 1 << 20, "sha256"),
             transfer(3000, 1024, 1000, "none"),
             transfer(0, 1024, 1000, "sha256"),
+            transfer(3000, 1024, 700, "sha256"),
             # Small enough for every single bit of it to be turned.
             transfer(700, 1024, 100, "sha256", 1),
         ],

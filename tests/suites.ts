@@ -9,8 +9,8 @@ import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
-import { smallPartsSuite } from "./cli/small_parts.ts";
 import { pullSuite } from "./cli/pull.ts";
+import { smallPartsSuite } from "./cli/small_parts.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
@@ -36,7 +36,9 @@ import { compressorStreamSuite } from "./streams/compressor_stream.ts";
 import { frameDecoderStreamSuite } from "./streams/frame_decoder_stream.ts";
 import { frameEncoderStreamSuite } from "./streams/frame_encoder_stream.ts";
 import { leafCollectorSuite } from "./streams/leaf_collector.ts";
+import { mutatedTransfersSuite } from "./streams/mutated_transfers.ts";
 import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
+import { pipelineSuite } from "./streams/real_weights.ts";
 import { verifierStreamSuite } from "./streams/verifier_stream.ts";
 import { addressSuite } from "./tensor/address.ts";
 import { bitmapSuite } from "./tensor/bitmap.ts";
@@ -87,6 +89,7 @@ export const portableSuites: readonly Suite[] = [
   leafCollectorSuite,
   verifierStreamSuite,
   assemblerStreamSuite,
+  mutatedTransfersSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,
@@ -108,6 +111,7 @@ export const portableSuites: readonly Suite[] = [
 export const ioSuites: readonly Suite[] = [
   smallPartsSuite,
   realWeightsSuite,
+  pipelineSuite,
   checksSuite,
   tcpSuite,
   nodeFileSuite,
