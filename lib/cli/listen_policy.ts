@@ -1,3 +1,4 @@
+import { dirname, resolve } from "node:path";
 import { UsageError } from "./describe_error.ts";
 
 /** Where `headrace serve` listens unless told otherwise. */
@@ -29,6 +30,22 @@ export function checkListening(url: string, { hasToken, insecure }: Protection):
     throw new UsageError(
       `Listening on ${url} would send the token readable by all: use tls:// with --cert and --key, or --insecure if that is meant`,
     );
+  }
+}
+
+/**
+ * A secret in a folder that is served could go out with the folder's side files.
+ *
+ * @throws {UsageError} naming the secret's file.
+ */
+export function checkSecrets(
+  secrets: readonly (string | undefined)[],
+  served: readonly string[],
+): void {
+  const folders = new Set(served.map((path) => resolve(path)));
+  for (const secret of secrets) {
+    if (secret === undefined || !folders.has(dirname(resolve(secret)))) continue;
+    throw new UsageError(`${secret} lies in a folder that is served to others; keep it elsewhere`);
   }
 }
 

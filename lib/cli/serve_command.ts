@@ -11,7 +11,7 @@ import { type Command, defineVerb, valuesOf } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
 import { describeError, UsageError } from "./describe_error.ts";
 import { peerOptions, readPem } from "./dial.ts";
-import { checkListening, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
+import { checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
 import { loadSettings } from "./load_settings.ts";
 import type { Report } from "./report.ts";
 import { tcpTransport } from "./runtime.ts";
@@ -77,6 +77,7 @@ export const serveCommand: Command = defineVerb({
       const token = await readToken(args["token-file"]);
       const protection = { hasToken: token !== undefined, insecure: args.insecure ?? false };
       for (const url of urls) checkListening(url, protection);
+      checkSecrets([args["token-file"], args.key], paths);
       const { settings } = await loadSettings(args.config);
       const model = args.model === undefined ? {} : { model: args.model };
       const store = paths.length > 0 ? await SafetensorsStore.open(paths, model) : undefined;

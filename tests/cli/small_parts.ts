@@ -8,7 +8,7 @@ import {
 } from "../../lib/cli/describe_error.ts";
 import { formatBytes, formatSeconds } from "../../lib/cli/format.ts";
 import { inParallel } from "../../lib/cli/in_parallel.ts";
-import { checkListening } from "../../lib/cli/listen_policy.ts";
+import { checkListening, checkSecrets } from "../../lib/cli/listen_policy.ts";
 import { parsePeerUrl } from "../../lib/cli/peer_url.ts";
 import { parsePriority } from "../../lib/cli/priority.ts";
 import { isSameToken } from "../../lib/cli/token.ts";
@@ -57,6 +57,12 @@ export const smallPartsSuite: Suite = ({ test }) => {
     assert.throws(() => checkListening("tcp://0.0.0.0:1", token), UsageError, /tls:\/\//);
     checkListening("tls://0.0.0.0:1", token);
     assert.throws(() => checkListening("udp://127.0.0.1:1", open), UsageError);
+  });
+
+  test("command line: a secret is not served with the folder it lies in", () => {
+    checkSecrets([undefined, "elsewhere/token"], ["models/gpt2"]);
+    assert.throws(() => checkSecrets(["models/gpt2/token.txt"], ["models/gpt2/"]), UsageError);
+    assert.throws(() => checkSecrets(["./key.pem"], ["."]), UsageError, /key\.pem/);
   });
 
   test("command line: priorities are names or 0 to 255", () => {
