@@ -10,13 +10,18 @@ import { type PullSummary, pull } from "./pull.ts";
 import type { Report } from "./report.ts";
 import { SlowLink } from "./slow_link.ts";
 
-/** The link's rate where it is not loopback's own. */
-const LINK_BYTES_PER_SECOND = 20_000_000;
+/** Quick, and yet with a middle to be killed in. */
+const CUT_LINK_BYTES_PER_SECOND = 20_000_000;
+/** Slow enough for compression to pay. */
+const SLOW_LINK_BYTES_PER_SECOND = 4_000_000;
 const MODEL = "real-weights";
+
+/** The pulls that end. */
+export type DemoLegName = "fullSpeed" | "resumed" | "uncompressed" | "compressed";
 
 /** A pull of the demo, done and compared with the source. */
 export interface DemoLeg {
-  /** Bytes of the model. */
+  /** Bytes of what was pulled. */
   readonly bytes: number;
   /** Bytes that the server sent for it. */
   readonly sentBytes: number;
@@ -35,7 +40,8 @@ export interface DemoCut {
 /** What the demo did. */
 export interface DemoResult {
   readonly weights: MadeWeights;
-  readonly linkBytesPerSecond: number;
+  readonly cutLinkBytesPerSecond: number;
+  readonly slowLinkBytesPerSecond: number;
   readonly fullSpeed: DemoLeg;
   readonly cut: DemoCut;
   readonly resumed: DemoLeg;
@@ -47,7 +53,7 @@ export interface DemoResult {
 export interface DemoTeller {
   built(weights: MadeWeights): void;
   serving(server: DemoServer, isAgain: boolean): void;
-  pulled(name: "fullSpeed" | "resumed" | "uncompressed" | "compressed", leg: DemoLeg): void;
+  pulled(name: DemoLegName, leg: DemoLeg): void;
   killed(server: DemoServer, cut: DemoCut): void;
 }
 
@@ -71,24 +77,42 @@ export interface DemoOptions {
  */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const demo = await Demo.build(options);
+  const [cutLink, slowLink] = [CUT_LINK_BYTES_PER_SECOND, SLOW_LINK_BYTES_PER_SECOND];
   const first = await demo.serve(false);
   let second: DemoServer | undefined;
   try {
-    const fullSpeed = await demo.pullOver(first, "fullSpeed", { link: "bare" });
-    const cut = await demo.cut(first);
+    const fullSpeed = await demo.pull("fullSpeed", first, {});
+    const cut = await demo.cut(first, cutLink);
     second = await demo.serve(true);
-    const resumed = await demo.pullOver(second, "resumed", { link: "slow" });
-    const raw = { link: "slow", compressionEnabled: false } as const;
-    const uncompressed = await demo.pullOver(second, "uncompressed", raw);
-    const compressed = await demo.pullOver(second, "compressed", { link: "slow" });
+    const resumed = await demo.pull("resumed", second, { bytesPerSecond: cutLink });
+    const shard = { bytesPerSecond: slowLink, isShard: true };
+    const uncompressed = await demo.pull("uncompressed", second, { ...shard, isRaw: true });
+    const compressed = await demo.pull("compressed", second, shard);
     await second.close();
-    const { weights } = demo;
-    const linkBytesPerSecond = LINK_BYTES_PER_SECOND;
-    return { weights, linkBytesPerSecond, fullSpeed, cut, resumed, uncompressed, compressed };
+    return {
+      weights: demo.weights,
+      cutLinkBytesPerSecond: cutLink,
+      slowLinkBytesPerSecond: slowLink,
+      fullSpeed,
+      cut,
+      resumed,
+      uncompressed,
+      compressed,
+    };
   } finally {
     await first.kill();
     await second?.kill();
   }
+}
+
+/** What is special about a pull. */
+interface PullPlan {
+  /** The link's rate; loopback's own by default. */
+  readonly bytesPerSecond?: number | undefined;
+  /** Just the shard in the middle instead of the model. */
+  readonly isShard?: boolean;
+  /** Without compression. */
+  readonly isRaw?: boolean;
 }
 
 class Demo {
@@ -121,41 +145,40 @@ class Demo {
     return server;
   }
 
-  /** A whole pull, whose files are then compared with the source. */
-  async pullOver(
-    server: DemoServer,
-    name: "fullSpeed" | "resumed" | "uncompressed" | "compressed",
-    how: { readonly link: "bare" | "slow"; readonly compressionEnabled?: boolean },
-  ): Promise<DemoLeg> {
-    const { teller } = this.#options;
-    const link =
-      how.link === "slow" ? await SlowLink.open(server.url, LINK_BYTES_PER_SECOND) : undefined;
+  /** A pull to its end, whose files are then compared with the source. */
+  async pull(name: DemoLegName, server: DemoServer, plan: PullPlan): Promise<DemoLeg> {
+    const { bytesPerSecond, isShard = false, isRaw = false } = plan;
+    const link = bytesPerSecond && (await SlowLink.open(server.url, bytesPerSecond));
     try {
-      const compressionEnabled = how.compressionEnabled ?? true;
       const connectionEnd = server.connectionEnd();
       const startMs = performance.now();
-      const { bytes, resumedBytes } = await this.#pull(link?.url ?? server.url, name, {
-        compressionEnabled,
+      const { bytes, resumedBytes } = await this.#pull(link ? link.url : server.url, {
+        output: name,
+        fileName: isShard ? this.weights.files[1] : undefined,
+        changed: { compressionEnabled: !isRaw },
       });
       const elapsedMs = performance.now() - startMs;
       const { sentBytes } = await connectionEnd;
-      await this.#compare(name);
+      await this.#compare(name, isShard ? this.weights.files[1] : undefined);
       const leg = { bytes, sentBytes, resumedBytes, elapsedMs };
-      teller.pulled(name, leg);
+      this.#options.teller.pulled(name, leg);
       return leg;
     } finally {
-      await link?.close();
+      if (link) await link.close();
     }
   }
 
   /** A pull whose server is killed when half of the model has left it. */
-  async cut(server: DemoServer): Promise<DemoCut> {
-    const link = await SlowLink.open(server.url, LINK_BYTES_PER_SECOND);
+  async cut(server: DemoServer, bytesPerSecond: number): Promise<DemoCut> {
+    const link = await SlowLink.open(server.url, bytesPerSecond);
     try {
       const killed = link.passed(this.weights.bytes / 2).then(() => server.kill());
       const startMs = performance.now();
       // One failure is enough here: the server will not be back at this address.
-      const pulling = this.#pull(link.url, "resumed", { maxRetries: 0 });
+      const pulling = this.#pull(link.url, {
+        output: "resumed",
+        changed: { maxRetries: 0 },
+      });
       await pulling.then(
         () => {
           throw new IntegrityError("source", "The pull ended although its server was killed");
@@ -173,15 +196,24 @@ class Demo {
     }
   }
 
-  async #pull(url: string, name: string, changed: Partial<Settings>): Promise<PullSummary> {
-    const { settings, report, signal } = this.#options;
+  async #pull(
+    url: string,
+    what: {
+      readonly output: DemoLegName;
+      readonly fileName?: string | undefined;
+      readonly changed: Partial<Settings>;
+    },
+  ): Promise<PullSummary> {
+    const { settings, report, signal, folder } = this.#options;
     signal.throwIfAborted();
-    const streaming = { ...settings, useStreamingProtocol: true, compressionEnabled: true };
-    const peer = await dialPeer(url, {}, { ...streaming, ...changed });
+    const streaming = { useStreamingProtocol: true, compressionEnabled: true };
+    const peer = await dialPeer(url, {}, { ...settings, ...streaming, ...what.changed });
+    const partition = what.fileName?.replace(/\.safetensors$/, "") ?? "*";
+    const outputPath = join(folder, what.output);
     try {
       return await pull(peer, {
-        pattern: parsePattern(MODEL),
-        outputPath: join(this.#options.folder, name),
+        pattern: parsePattern(`${MODEL}/${partition}`),
+        outputPath: what.fileName === undefined ? outputPath : `${outputPath}/`,
         overwrite: false,
         durable: false,
         priority: 50,
@@ -193,9 +225,13 @@ class Demo {
     }
   }
 
-  async #compare(name: string): Promise<void> {
-    const found = await fileDigests(join(this.#options.folder, name));
-    const difference = differenceOf(this.#digests, found);
+  /** @param fileName Just this file of the model; default all. */
+  async #compare(output: DemoLegName, fileName: string | undefined): Promise<void> {
+    const wanted = new Map(
+      [...this.#digests].filter(([name]) => fileName === undefined || name === fileName),
+    );
+    const found = await fileDigests(join(this.#options.folder, output));
+    const difference = differenceOf(wanted, found);
     if (difference === undefined) return;
     throw new IntegrityError("transit", `What was pulled is not what was served: ${difference}`);
   }

@@ -45,6 +45,9 @@ const OCR_MODELS = {
   classify: "ch_ppocr_mobile_v2.0_cls_infer.onnx",
 } as const;
 
+/** Below this, what an ONNX file holds are sizes and factors of its graph's steps, not weights. */
+const MIN_WEIGHT_BYTES = 64;
+
 /** The quantised models of the package. */
 const FACE_MODELS = ["ssd_mobilenetv1_model", "face_recognition_model"] as const;
 
@@ -79,6 +82,7 @@ async function readOcrWeights(packagesFrom: string | undefined): Promise<Weight[
   const weights: Weight[] = [];
   for (const [model, file] of Object.entries(OCR_MODELS)) {
     for (const { name, descriptor, bytes } of readOnnxTensors(await readFile(join(folder, file)))) {
+      if (bytes.byteLength < MIN_WEIGHT_BYTES) continue;
       weights.push({ name: `ocr.${model}.${name}`, descriptor, bytes });
     }
   }

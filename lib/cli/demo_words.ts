@@ -32,7 +32,9 @@ export function savingOf({ uncompressed, compressed }: DemoResult): Saving {
 /** The closing table and what it comes to. */
 export function closingWords(result: DemoResult, style: Style): string {
   const { fullSpeed, cut, resumed, uncompressed, compressed, weights } = result;
-  const link = `${formatBytes(result.linkBytesPerSecond)}/s link`;
+  const [cutLink, slowLink] = [result.cutLinkBytesPerSecond, result.slowLinkBytesPerSecond].map(
+    (bytesPerSecond) => `${bytesPerSecond / 1e6} MB/s`,
+  );
   const row = (name: string, leg: DemoLeg) => [
     name,
     formatBytes(leg.sentBytes),
@@ -42,21 +44,37 @@ export function closingWords(result: DemoResult, style: Style): string {
   ];
   const table = [
     ["PULL", "SENT", "TIME", "RATE", ""],
-    row("full speed", fullSpeed),
-    [`${link}, killed`, formatBytes(cut.sentBytes), seconds(cut.elapsedMs), "", "cut"],
-    row(`${link}, resumed`, resumed),
-    row(`${link}, no compression`, uncompressed),
-    row(`${link}, compression`, compressed),
+    row("model, full speed", fullSpeed),
+    [
+      `model, ${cutLink}, server killed`,
+      formatBytes(cut.sentBytes),
+      seconds(cut.elapsedMs),
+      "",
+      "cut",
+    ],
+    row(`model, ${cutLink}, resumed`, resumed),
+    row(`shard, ${slowLink}, uncompressed`, uncompressed),
+    row(`shard, ${slowLink}, compressed`, compressed),
   ];
   const { savedBytes, savedMs } = savingOf(result);
   const share = ((savedBytes / uncompressed.sentBytes) * 100).toFixed(0);
-  const sentBytes = cut.sentBytes + resumed.sentBytes;
+  const movedBytes = 2 * weights.bytes + uncompressed.bytes + compressed.bytes;
   const facts = [
-    ["Moved", `${weights.tensors} tensors, ${formatBytes(weights.bytes)}, 4 times`],
-    ["Compression", `saved ${formatBytes(savedBytes)} (${share} %) and ${seconds(savedMs)}`],
-    ["Not sent twice", `${formatBytes(resumed.resumedBytes)} after the kill`],
-    ["Sent in all", `${formatBytes(sentBytes)} by both servers for ${formatBytes(weights.bytes)}`],
-    ["Verified", `SHA-256 of ${weights.files.length} files, 4 times: all as in the source`],
+    [
+      "Moved",
+      `${formatBytes(movedBytes)}; the model has ${weights.tensors} tensors, ${formatBytes(weights.bytes)}`,
+    ],
+    [
+      "Compression",
+      savedBytes > 0
+        ? `saved ${formatBytes(savedBytes)} (${share} %) and ${seconds(savedMs)} of ${seconds(uncompressed.elapsedMs)}`
+        : "saved nothing this time: the machine was too busy for it to pay",
+    ],
+    [
+      "Not sent twice",
+      `${formatBytes(resumed.resumedBytes)}; ${formatBytes(cut.sentBytes + resumed.sentBytes)} sent in all by both servers`,
+    ],
+    ["Verified", "every pull, by the SHA-256 of each file: all as in the source"],
   ];
   const [head = "", ...rows] = aligned(table);
   const [...lines] = facts.map(([name = "", fact]) => `${style.bold(name.padEnd(16))}${fact}`);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { exitCodeOf, Interrupted } from "./describe_error.ts";
 import { configureLogs } from "./logs.ts";
 import { createReport, type Report } from "./report.ts";
@@ -19,6 +20,8 @@ export async function runVerb(
 ): Promise<void> {
   const report = createReport(args.json ?? false);
   const interrupt = new AbortController();
+  // Every transfer under way listens; a warning of many listeners would be about nothing.
+  setMaxListeners(0, interrupt.signal);
   const onSignal = () => {
     if (interrupt.signal.aborted) process.exit(130);
     interrupt.abort(new Interrupted());
