@@ -27,6 +27,7 @@ import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
+import { refetchCreditSuite } from "./session/refetch_credit.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
 import { chunkCollectorSuite } from "./streams/chunk_collector.ts";
@@ -101,6 +102,7 @@ export const portableSuites: readonly Suite[] = [
   journalSuite,
   ledgerSuite,
   memorySinkSuite,
+  refetchCreditSuite,
   quantitySuite,
   jsonFaultSuite,
   spellingSuite,
