@@ -31,6 +31,9 @@ const WANTED = [
   { kind: "bun", name: "bun", scope: "@oven", prefix: "bun-", program: "bin/bun" },
 ] as const;
 
+/** Where an install script, if it was let run, moves Bun's program to. */
+const MOVED_BUN = join(MODULES, "bun", "bin", "bun.exe");
+
 function isStale(): boolean {
   if (!existsSync(INSTALLED_LOCK)) return true;
   const wanted = readFileSync(join(FOLDER, "package-lock.json"), "utf8");
@@ -71,11 +74,11 @@ export async function findRuntimes(): Promise<RuntimeSearch> {
     if (found.some((runtime) => runtime.name === name)) continue;
     const folder = join(MODULES, scope);
     const entries = existsSync(folder) ? readdirSync(folder) : [];
-    const runtime = await firstThatRuns(
-      entries
-        .filter((entry) => entry.startsWith(prefix))
-        .map((entry) => join(folder, entry, program)),
-    );
+    const programs = entries
+      .filter((entry) => entry.startsWith(prefix))
+      .map((entry) => join(folder, entry, program));
+    if (kind === "bun") programs.push(MOVED_BUN);
+    const runtime = await firstThatRuns(programs);
     if (runtime === undefined) missing.push(name);
     else found.push({ kind, name, ...runtime });
   }
