@@ -26,8 +26,10 @@ import { safetensorsWriterSuite } from "./formats/safetensors/writer.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
+import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
+import { sessionTransfersSuite } from "./session/transfers.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
 import { chunkCollectorSuite } from "./streams/chunk_collector.ts";
@@ -91,6 +93,8 @@ export const portableSuites: readonly Suite[] = [
   verifierStreamSuite,
   assemblerStreamSuite,
   mutatedTransfersSuite,
+  sessionTransfersSuite,
+  hostileSenderSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,

@@ -2,8 +2,11 @@
 import { ProtocolError } from "../errors.ts";
 import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
 import type { LeafDigest } from "../tensor/chunk.ts";
-import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
-import type { ChunkHead } from "../wire/chunk_head.ts";
+import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
+import { type ChunkHead, checkChunkPlace } from "../wire/chunk_head.ts";
+
+/** A sender that cannot read again keeps what is not acknowledged: it must not have to keep more. */
+const ACK_AFTER_BYTES = 2 * 1024 * 1024;
 
 /**
  * A receiver's account of one tensor's leaves: what is safe, what was asked for again, how far the
@@ -16,11 +19,15 @@ export class LeafLedger {
   readonly #maxRefetches: number;
   readonly #digests: (Uint8Array | undefined)[];
   readonly #refetches = new Map<number, number>();
-  readonly #refetching = new Set<number>();
+  /** Asked for again, and not begun again yet. */
+  readonly #again = new Set<number>();
+  /** How much has come of leaves that are not safe yet. */
+  readonly #arrivedBytes = new Map<number, number>();
   #safe: LeafBitmap;
   #firstMissing = 0;
   #limit = 0;
   #unacknowledged: LeafRange[] = [];
+  #unacknowledgedBytes = 0;
 
   /**
    * @param windowBytes How far the sender may be ahead of what is safe.
@@ -40,9 +47,9 @@ export class LeafLedger {
     return this.#safe.isFull;
   }
 
-  /** Whether leaves are awaited a second time. */
-  get isRefetching(): boolean {
-    return this.#refetching.size > 0;
+  /** Whether leaves that were asked for again have not begun to come. */
+  get isAwaitingAgain(): boolean {
+    return this.#again.size > 0;
   }
 
   /** Which leaves are safe. */
@@ -59,8 +66,10 @@ export class LeafLedger {
   keep(leaf: LeafDigest, isNew: boolean): void {
     this.#safe.set(leaf.index);
     this.#digests[leaf.index] = leaf.digest;
-    this.#refetching.delete(leaf.index);
+    this.#again.delete(leaf.index);
+    this.#arrivedBytes.delete(leaf.index);
     if (!isNew) return;
+    this.#unacknowledgedBytes += leafLength(leaf.index, this.byteLength);
     const last = this.#unacknowledged.at(-1);
     if (last && last.first + last.count === leaf.index) {
       this.#unacknowledged[this.#unacknowledged.length - 1] = { ...last, count: last.count + 1 };
@@ -83,7 +92,7 @@ export class LeafLedger {
   refetch(index: number): boolean {
     const count = (this.#refetches.get(index) ?? 0) + 1;
     this.#refetches.set(index, count);
-    this.#refetching.add(index);
+    this.#again.add(index);
     return count <= this.#maxRefetches;
   }
 
@@ -97,35 +106,48 @@ export class LeafLedger {
     return limit;
   }
 
+  /** Whether enough has become safe to say so. */
+  get isAckDue(): boolean {
+    return this.isFull || this.#unacknowledgedBytes >= ACK_AFTER_BYTES;
+  }
+
   /** Leaves that became safe since the last call. */
   takeUnacknowledged(): readonly LeafRange[] {
     const ranges = this.#unacknowledged;
     this.#unacknowledged = [];
+    this.#unacknowledgedBytes = 0;
     return ranges;
   }
 
   /**
    * Holds a chunk that begins to what was asked for, before memory is taken for it.
    *
+   * @returns the leaves of it that are wanted. A sender that cannot cut its chunks anew repeats
+   *   others beside them.
    * @throws {ProtocolError} for a chunk outside the tensor or the credit, across leaves it does not
-   *   fill, or of leaves that are here already.
+   *   fill, not the next of its leaf, or of leaves that have come already.
    */
-  check(head: ChunkHead, chunkBytes: number): void {
+  admit(head: ChunkHead, chunkBytes: number): ReadonlySet<number> {
+    checkChunkPlace(head, this.byteLength, chunkBytes);
     const { byteOffset, rawBytes } = head;
     const end = byteOffset + rawBytes;
-    const first = Math.floor(byteOffset / LEAF_BYTES);
-    const last = Math.floor((end - 1) / LEAF_BYTES);
-    const isWhole =
-      byteOffset % LEAF_BYTES === 0 && (end % LEAF_BYTES === 0 || end === this.byteLength);
-    let fault: string | undefined;
-    if (end > this.byteLength) fault = `it ends after the tensor's ${this.byteLength} bytes`;
-    else if (rawBytes > chunkBytes) fault = `at most ${chunkBytes} bytes were offered`;
-    else if (first !== last && !isWhole) fault = "it holds a part of a leaf beside another";
-    for (let index = first; !fault && index <= last; index++) {
-      if (this.#safe.has(index)) fault = `leaf ${index} is here already`;
-      else if (end > this.#limit && !this.#refetching.has(index)) fault = "it is past its credit";
+    const wanted = new Set<number>();
+    let fault = end > this.#limit ? "it is past its credit" : undefined;
+    for (let index = Math.floor(byteOffset / LEAF_BYTES); index * LEAF_BYTES < end; index++) {
+      const from = Math.max(byteOffset - index * LEAF_BYTES, 0);
+      const length = leafLength(index, this.byteLength);
+      const arrived = this.#safe.has(index) ? length : (this.#arrivedBytes.get(index) ?? 0);
+      const isBegin = from === 0 && (arrived === 0 || this.#again.has(index));
+      if (isBegin || (from === arrived && arrived < length)) {
+        wanted.add(index);
+        if (isBegin) this.#again.delete(index);
+        this.#arrivedBytes.set(index, Math.min(end - index * LEAF_BYTES, length));
+      } else if (arrived < length) {
+        fault ??= `byte ${arrived} of leaf ${index} was next`;
+      }
     }
-    if (!fault) return;
+    if (wanted.size === 0) fault ??= "its leaves are here already";
+    if (!fault) return wanted;
     throw new ProtocolError(
       `The peer sent a chunk of ${rawBytes} bytes at ${byteOffset} that nobody asked for: ${fault}`,
       { byteOffset },

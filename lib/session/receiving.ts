@@ -15,11 +15,12 @@ import type { ChunkHead } from "../wire/chunk_head.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
 import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Complete, DigestMode, Offer } from "../wire/messages.ts";
-import { decodeDigestPage, encodeNumber, encodeRanges } from "../wire/pages.ts";
+import { decodeDigestPage, encodeNumber } from "../wire/pages.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { haveFrames } from "./have_frames.ts";
 import { LeafBuffers } from "./leaf_buffers.ts";
 import { LeafLedger } from "./leaf_ledger.ts";
+import { rangeFrames, rangesOf } from "./range_frames.ts";
 import type { SessionContext } from "./session_context.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
 
@@ -64,6 +65,7 @@ export class Receiving implements StreamParty {
   /** Leaves of which a chunk was damaged, until they begin anew. */
   readonly #damaged = new Set<number>();
   #leafTotal = 0;
+  #isOffered = false;
   #open: Open | undefined;
   #sink: TensorSink | undefined;
   #comparing: ((digests: Map<number, Uint8Array>) => void) | undefined;
@@ -71,6 +73,11 @@ export class Receiving implements StreamParty {
   #complete: Complete | undefined;
   #root: Uint8Array | undefined;
   #mends = 0;
+  /** The leaves that are wanted of the chunk that is coming in. */
+  #wanted: ReadonlySet<number> = new Set();
+  #isFinishing = false;
+  /** Whether the sink is making the tensor final: what happens to the link does not matter any more. */
+  #isCommitting = false;
   /** Chunks and leaves between their arrival and their being safe. */
   #busy = 0;
   /** Asynchronous codecs and digests keep the order through this. */
@@ -99,10 +106,14 @@ export class Receiving implements StreamParty {
   }
 
   fail(error: unknown): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#isCommitting) return;
     this.#isOver = true;
     const over = () => this.#done.reject(error);
-    (this.#sink?.release() ?? Promise.resolve()).then(over, over);
+    this.#letGo().then(over, over);
+  }
+
+  async #letGo(): Promise<void> {
+    await this.#sink?.release();
   }
 
   #giveUp(error: unknown): void {
@@ -125,15 +136,14 @@ export class Receiving implements StreamParty {
   frame(header: FrameHeader, payload: Uint8Array): void {
     switch (header.type) {
       case FRAME.offer:
-        if (this.#open || this.#options.pushed) throw new ProtocolError("The peer offered twice");
+        if (this.#isOffered) throw new ProtocolError("The peer offered twice");
         this.#begin(decodeMessage("offer", header, payload));
         return;
       case FRAME.digests:
         this.#heardDigests(header, decodeChecked(header, payload));
         return;
       case FRAME.complete:
-        this.#complete = decodeMessage("complete", header, payload);
-        this.#guard(() => this.#finishWhenWhole());
+        this.#heardComplete(decodeMessage("complete", header, payload));
         return;
       case FRAME.phase:
         this.#options.onPhase?.(decodeMessage("phase", header, payload).phase);
@@ -145,7 +155,7 @@ export class Receiving implements StreamParty {
 
   chunk(head: ChunkHead, dataBytes: number): void {
     const open = this.#opened();
-    if (!open.chunks.isOpen) open.ledger.check(head, open.offer.chunkBytes);
+    if (!open.chunks.isOpen) this.#wanted = open.ledger.admit(head, open.offer.chunkBytes);
     open.chunks.begin(head, dataBytes);
   }
 
@@ -154,15 +164,17 @@ export class Receiving implements StreamParty {
     if (!chunk) return;
     this.#options.meter.moved(chunk.bytes.byteLength);
     this.#busy++;
-    this.#inOrder(() => this.#decode(chunk));
+    const wanted = this.#wanted;
+    this.#inOrder(() => this.#decode(chunk, wanted));
   }
 
   #opened(): Open {
     if (this.#open) return this.#open;
-    throw new ProtocolError("The peer sent a chunk before it was accepted");
+    throw new ProtocolError("The peer went on before its offer was accepted");
   }
 
   #begin(offer: Offer): void {
+    this.#isOffered = true;
     this.#guard(async () => {
       const { context, channel, meter, digest } = this.#options;
       if (offer.chunkBytes > context.limits.maxChunkBytes || offer.digest !== digest) {
@@ -231,6 +243,7 @@ export class Receiving implements StreamParty {
     const page = decodeDigestPage(body);
     const isAnswer = (header.flags & FLAG_QUERY) !== 0;
     if (isAnswer && !this.#comparing) throw new ProtocolError("The peer answered without a query");
+    if (!isAnswer) this.#opened();
     const into = isAnswer ? this.#compared : this.#expected;
     for (const [n, digest] of page.digests.entries()) {
       const index = page.firstLeaf + n;
@@ -268,10 +281,11 @@ export class Receiving implements StreamParty {
     this.#tail = tail;
   }
 
-  #decode(chunk: TensorChunk): void | Promise<void> {
+  #decode(chunk: TensorChunk, wanted: ReadonlySet<number>): void | Promise<void> {
     const { codecs } = this.#options.context;
-    const take = (bytes: Uint8Array) => this.#take({ ...chunk, codec: "none", bytes });
-    const damaged = (error: unknown) => this.#chunkDamaged(chunk, error);
+    if (chunk.byteOffset % LEAF_BYTES === 0) for (const leaf of wanted) this.#damaged.delete(leaf);
+    const take = (bytes: Uint8Array) => this.#take({ ...chunk, codec: "none", bytes }, wanted);
+    const damaged = (error: unknown) => this.#chunkDamaged(wanted, error);
     let raw: Uint8Array | Promise<Uint8Array>;
     try {
       raw = decodeChunk(chunk.bytes, chunk.codec, chunk.rawBytes, { codecs });
@@ -281,21 +295,22 @@ export class Receiving implements StreamParty {
     return raw instanceof Promise ? raw.then(take, damaged) : take(raw);
   }
 
-  #take(chunk: TensorChunk): Promise<void> | undefined {
+  #take(chunk: TensorChunk, wanted: ReadonlySet<number>): Promise<void> | undefined {
     const { leaves, buffers } = this.#opened();
     const { byteOffset } = chunk;
     try {
       verifyChecksum(chunk);
     } catch (error) {
-      this.#chunkDamaged(chunk, error);
+      this.#chunkDamaged(wanted, error);
       return undefined;
     }
-    const index = Math.floor(byteOffset / LEAF_BYTES);
-    if (byteOffset % LEAF_BYTES === 0) this.#damaged.delete(index);
-    this.#busy--;
-    if (this.#damaged.has(index)) return undefined;
-    const whole = leaves.add(byteOffset, buffers.place(byteOffset, chunk.bytes));
+    let whole: WholeLeaf[] = [];
+    if (!this.#damaged.has(Math.floor(byteOffset / LEAF_BYTES))) {
+      const placed = buffers.place(byteOffset, chunk.bytes);
+      whole = leaves.add(byteOffset, placed).filter((leaf) => wanted.has(leaf.index));
+    }
     this.#busy += whole.length;
+    this.#lessBusy();
     let last: Promise<void> | undefined;
     for (const leaf of whole) {
       last = last ? last.then(() => this.#verify(leaf)) : this.#verify(leaf);
@@ -319,8 +334,8 @@ export class Receiving implements StreamParty {
         this.#store({ index: leaf.index, digest: found }, bytes);
         return;
       }
-      this.#busy--;
       this.#refetch([leaf.index], `Leaf ${leaf.index} does not match its digest`);
+      this.#lessBusy();
     };
     if (digest instanceof Promise) return digest.then(judge);
     judge(digest);
@@ -332,12 +347,12 @@ export class Receiving implements StreamParty {
     sink.write(leaf, bytes).then(
       () => {
         buffers.free(leaf.index);
-        this.#busy--;
         if (this.#isOver) return;
+        this.#expected.delete(leaf.index);
         ledger.keep(leaf, true);
         this.#options.meter.verified(bytes.byteLength);
         this.#tellCredit();
-        this.#guard(() => this.#finishWhenWhole());
+        this.#lessBusy();
       },
       (error) => this.#giveUp(error),
     );
@@ -347,23 +362,22 @@ export class Receiving implements StreamParty {
     const { link } = this.#options.channel;
     const { ledger } = this.#opened();
     const limit = ledger.grant();
-    if (limit === undefined && !ledger.isFull) return;
+    if (limit === undefined && !ledger.isAckDue) return;
     const safe = ledger.takeUnacknowledged();
-    if (safe.length > 0) link.send(encodeChecked(FRAME.ack, this.stream, encodeRanges(safe)));
+    for (const frame of rangeFrames("ack", this.stream, safe)) link.send(frame);
     if (limit === undefined) return;
     link.send(encodeChecked(FRAME.credit, this.stream, encodeNumber(limit)));
   }
 
-  #chunkDamaged(chunk: TensorChunk, error: unknown): void {
+  #chunkDamaged(wanted: ReadonlySet<number>, error: unknown): void {
     if (!(error instanceof IntegrityError)) throw error;
-    this.#busy--;
-    const first = Math.floor(chunk.byteOffset / LEAF_BYTES);
-    const last = Math.floor((chunk.byteOffset + chunk.rawBytes - 1) / LEAF_BYTES);
-    if (this.#damaged.has(first)) return;
-    const leaves = Array.from({ length: last - first + 1 }, (_, n) => first + n);
-    if (first === last) this.#damaged.add(first);
-    this.#opened().leaves.drop(first);
-    this.#refetch(leaves, error.message);
+    const leaves = [...wanted].filter((leaf) => !this.#damaged.has(leaf));
+    for (const leaf of leaves) {
+      this.#damaged.add(leaf);
+      this.#opened().leaves.drop(leaf);
+    }
+    if (leaves.length > 0) this.#refetch(leaves, error.message);
+    this.#lessBusy();
   }
 
   #refetch(leaves: readonly number[], why: string): void {
@@ -376,23 +390,41 @@ export class Receiving implements StreamParty {
         retryable: false,
       });
     }
-    const ranges = leaves.map((first) => ({ first, count: 1 }));
-    this.#options.channel.link.send(
-      encodeChecked(FRAME.refetch, this.stream, encodeRanges(ranges)),
-    );
+    // The sender says once more that it is done when it has sent these.
+    this.#complete = undefined;
+    const { link } = this.#options.channel;
+    for (const frame of rangeFrames("refetch", this.stream, rangesOf(leaves))) link.send(frame);
+  }
+
+  #heardComplete(complete: Complete): void {
+    const { ledger } = this.#opened();
+    if (this.#complete || this.#isFinishing) {
+      throw new ProtocolError("The peer said twice that it is done");
+    }
+    // Said before the sender learnt what is to be sent again; another one will follow that.
+    if (ledger.isAwaitingAgain) return;
+    this.#complete = complete;
+    this.#guard(() => this.#finishWhenWhole());
+  }
+
+  /** A chunk or a leaf has come to where it goes. */
+  #lessBusy(): void {
+    this.#busy--;
+    this.#guard(() => this.#finishWhenWhole());
   }
 
   async #finishWhenWhole(): Promise<void> {
-    if (!this.#complete || this.#busy > 0 || !this.#open || this.#isOver) return;
+    if (!this.#complete || this.#busy > 0 || !this.#open || this.#isOver || this.#isFinishing)
+      return;
     const { ledger, sink, offer } = this.#open;
     if (!ledger.isFull) {
-      if (ledger.isRefetching) return;
       throw new ProtocolError(
         `The peer says it is done, but leaf ${ledger.safe.firstMissing()} never came`,
       );
     }
     const { root, version } = this.#complete;
     this.#complete = undefined;
+    this.#isFinishing = true;
     const address = formatAddress(offer.address);
     if (!equalBytes(version, offer.version)) {
       throw new IntegrityError("source", `${address} changed while it was sent`, { address });
@@ -402,8 +434,13 @@ export class Receiving implements StreamParty {
       const ours = await tensorRoot(offer.descriptor, ledger.digests, context.sha256);
       if (!root || !equalBytes(ours, root)) return this.#mend(address);
     }
-    await sink.commit(root);
     if (this.#isOver) return;
+    this.#isCommitting = true;
+    try {
+      await sink.commit(root);
+    } finally {
+      this.#isCommitting = false;
+    }
     this.#root = root;
     this.#isOver = true;
     const { channel } = this.#options;
@@ -430,8 +467,10 @@ export class Receiving implements StreamParty {
     const keep = ledger.digests
       .map((digest, index) => ({ index, digest }))
       .filter(({ index }) => !differing.has(index));
+    if (this.#isOver) return;
     await sink.begin(offer.version, keep);
     ledger.forget(differing);
+    this.#isFinishing = false;
     this.#refetch([...differing], "The tensor's root does not match");
   }
 }

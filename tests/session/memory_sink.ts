@@ -1,6 +1,6 @@
 import { assert } from "chai";
-import { MemorySink } from "../../lib/session/memory_sink.ts";
 import { LimitError } from "../../lib/errors.ts";
+import { MemorySink } from "../../lib/session/memory_sink.ts";
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
