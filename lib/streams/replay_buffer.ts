@@ -8,6 +8,10 @@ export interface ReplayEntry {
   readonly lastLeaf: number;
   /** Where its chunk ends in the tensor; 0 for a frame that needs no credit. */
   readonly endOffset: number;
+  /** Whether other chunks may follow it: it is no fragment in the midst of one. */
+  readonly endsChunk: boolean;
+  /** Whether its last leaf is whole with it. */
+  readonly endsLeaf: boolean;
 }
 
 /** Keeps frames, in order, until every leaf of theirs is safe at the other end. */
@@ -16,6 +20,8 @@ export class ReplayBuffer {
   #bytes = 0;
   /** The first entry that has not been sent over the connection at hand. */
   #next = 0;
+  /** Leaves that the other end wants once more. */
+  readonly #again = new Set<number>();
 
   /** Bytes that are kept. */
   get bytes(): number {
@@ -37,9 +43,40 @@ export class ReplayBuffer {
     this.#next++;
   }
 
+  /** Whether the chunk that came in last is here in whole. */
+  get endsChunk(): boolean {
+    return this.#entries.at(-1)?.endsChunk ?? true;
+  }
+
   /** A new connection: everything that is kept is to be sent again. */
   rewind(): void {
     this.#next = 0;
+    this.#again.clear();
+  }
+
+  /** The other end wants a leaf once more. */
+  ask(leaf: number): void {
+    this.#again.add(leaf);
+  }
+
+  /**
+   * The frames to send once more for a leaf that was asked for, or none: not between a chunk's
+   * fragments, and not before the leaf has been sent as a whole.
+   */
+  takeAgain(): readonly ReplayEntry[] {
+    if (this.#again.size === 0 || this.#entries[this.#next - 1]?.endsChunk === false) return [];
+    const sent = this.#entries.slice(0, this.#next);
+    for (const leaf of this.#again) {
+      const holds = ({ firstLeaf, lastLeaf }: ReplayEntry) => firstLeaf <= leaf && leaf <= lastLeaf;
+      const chunks = sent.filter((entry) => entry.endOffset > 0 && holds(entry));
+      const [chunk] = chunks;
+      if (!chunk || !chunks.some(({ endsLeaf }) => endsLeaf)) continue;
+      // A chunk of several leaves cannot be cut, so all of them go once more.
+      const { firstLeaf, lastLeaf } = chunk;
+      for (let one = firstLeaf; one <= lastLeaf; one++) this.#again.delete(one);
+      return sent.filter((entry) => entry.lastLeaf >= firstLeaf && entry.firstLeaf <= lastLeaf);
+    }
+    return [];
   }
 
   /** Drops what is safe. */
@@ -60,12 +97,5 @@ export class ReplayBuffer {
     }
     this.#entries = kept;
     this.#next = next;
-  }
-
-  /** What is kept of one leaf. */
-  *ofLeaf(leaf: number): Generator<ReplayEntry> {
-    for (const entry of this.#entries) {
-      if (entry.firstLeaf <= leaf && leaf <= entry.lastLeaf) yield entry;
-    }
   }
 }

@@ -155,7 +155,9 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       this.#keep(frame, header, payload);
     }
     this.#news.tell();
-    while (this.#buffer.bytes > this.#maxBufferedBytes && !this.#failure) await this.#news.wait();
+    // What is asked for again must not wait behind half a chunk, so a chunk is taken in whole.
+    const isFull = () => this.#buffer.bytes > this.#maxBufferedBytes && this.#buffer.endsChunk;
+    while (isFull() && !this.#failure) await this.#news.wait();
     this.#throwIfFailed();
   }
 
@@ -175,7 +177,15 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     if (header.type === FRAME.digests) {
       const page = decodeDigestPage(decodeChecked(header, payload));
       const lastLeaf = page.firstLeaf + Math.max(1, page.digests.length) - 1;
-      this.#buffer.push({ frame, firstLeaf: page.firstLeaf, lastLeaf, endOffset: 0 });
+      const { firstLeaf } = page;
+      this.#buffer.push({
+        frame,
+        firstLeaf,
+        lastLeaf,
+        endOffset: 0,
+        endsChunk: true,
+        endsLeaf: false,
+      });
       return;
     }
     if (header.type !== FRAME.chunk) {
@@ -184,12 +194,16 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     const dataBytes = header.payloadBytes - CHUNK_HEAD_BYTES;
     const head = readChunkHead(payload.subarray(0, CHUNK_HEAD_BYTES), dataBytes, this.#limits);
     const endOffset = head.byteOffset + head.rawBytes;
+    const endsChunk = head.fragmentOffset + dataBytes === head.encodedBytes;
+    const byteLength = this.#offer?.descriptor.byteLength;
     this.#maxBufferedBytes = Math.max(this.#maxBufferedBytes, 2 * head.encodedBytes);
     this.#buffer.push({
       frame,
       firstLeaf: Math.floor(head.byteOffset / LEAF_BYTES),
       lastLeaf: Math.floor((endOffset - 1) / LEAF_BYTES),
       endOffset,
+      endsChunk,
+      endsLeaf: endsChunk && (endOffset % LEAF_BYTES === 0 || endOffset === byteLength),
     });
   }
 
@@ -218,8 +232,11 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     };
     link.closed.then(lost, lost);
     while (!isLost && !this.#isReceived && !this.#failure) {
+      const again = this.#isAccepted ? this.#buffer.takeAgain() : [];
       const next = this.#buffer.next;
-      if (this.#isAccepted && next && next.endOffset <= this.#limit) {
+      if (again.length > 0) {
+        for (const { frame } of again) await link.write(frame);
+      } else if (this.#isAccepted && next && next.endOffset <= this.#limit) {
         this.#buffer.advance();
         await link.write(next.frame);
       } else if (this.#isAccepted && !next && this.#complete && !this.#isCompleteSent) {
@@ -351,8 +368,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   #heardRefetch(ranges: ReturnType<typeof decodeRanges>): void {
     for (const { first, count } of ranges) {
       for (let leaf = first; leaf < first + count; leaf++) {
-        for (const entry of this.#buffer.ofLeaf(leaf))
-          this.#link?.write(entry.frame).catch(() => {});
+        this.#buffer.ask(leaf);
       }
     }
     this.#isCompleteSent = false;
