@@ -35,6 +35,7 @@ export class Channel implements LinkHandler {
   /** How this end keeps step with the link. */
   readonly pace: Pace;
   #link: FrameLink | undefined;
+  #ended: { readonly error: unknown } | undefined;
   #nextStream: number;
   #lastRemoteStream = 0;
   /** The stream of the CHUNK frame that began last. */
@@ -54,7 +55,8 @@ export class Channel implements LinkHandler {
     const end = (error?: unknown) => {
       const parties = [...this.#parties.values()];
       this.#parties.clear();
-      for (const party of parties) party.fail(error ?? new TransportError("The peer said goodbye"));
+      this.#ended = { error: error ?? new TransportError("The peer said goodbye") };
+      for (const party of parties) party.fail(this.#ended.error);
     };
     link.closed.then(() => end(), end);
   }
@@ -70,8 +72,13 @@ export class Channel implements LinkHandler {
     return this.#parties.size;
   }
 
-  /** Gives a party of this end its stream number. */
+  /**
+   * Gives a party of this end its stream number, at once before its first frame is sent.
+   *
+   * @throws what the link ended with, if it has.
+   */
   add(party: StreamParty): number {
+    if (this.#ended) throw this.#ended.error;
     const stream = this.#nextStream;
     this.#nextStream += 2;
     this.#parties.set(stream, party);

@@ -47,7 +47,8 @@ const PHASE_INTERVAL_MS = 1000;
 export class Sending implements StreamParty {
   readonly #done = deferred<void>();
   readonly #options: SendingOptions;
-  readonly #stream: number;
+  /** Given when the offer goes out, as streams begin in the order of their numbers; 0 until then. */
+  #stream: number;
   readonly #leafTotal: number;
   readonly #accepted = deferred<void>();
   readonly #have: LeafBitmap;
@@ -67,7 +68,7 @@ export class Sending implements StreamParty {
     this.#leafTotal = leafCount(options.source.descriptor.byteLength);
     this.#have = new LeafBitmap(this.#leafTotal);
     this.#queried = new LeafBitmap(this.#leafTotal);
-    this.#stream = options.stream ?? options.channel.add(this);
+    this.#stream = options.stream ?? 0;
     this.#run().catch((error) => this.#giveUp(error));
   }
 
@@ -91,7 +92,7 @@ export class Sending implements StreamParty {
   #giveUp(error: unknown): void {
     if (this.#isOver) return;
     this.fail(error);
-    this.#options.channel.refuse(this.#stream, error);
+    if (this.#stream !== 0) this.#options.channel.refuse(this.#stream, error);
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
@@ -195,6 +196,8 @@ export class Sending implements StreamParty {
       codecs: names,
       chunkBytes: segments.chunkBytes,
     };
+    if (this.#isOver) return;
+    this.#stream ||= channel.add(this);
     channel.link.send(encodeMessage("offer", this.#stream, full));
     await this.#accepted.promise;
     meter.began(descriptor.byteLength, heldBytes(this.#have, descriptor.byteLength));
