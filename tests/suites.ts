@@ -42,6 +42,7 @@ import { leafCollectorSuite } from "./streams/leaf_collector.ts";
 import { mutatedTransfersSuite } from "./streams/mutated_transfers.ts";
 import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
+import { replayBufferSuite } from "./streams/replay_buffer.ts";
 import { verifierStreamSuite } from "./streams/verifier_stream.ts";
 import { addressSuite } from "./tensor/address.ts";
 import { bitmapSuite } from "./tensor/bitmap.ts";
@@ -93,6 +94,7 @@ export const portableSuites: readonly Suite[] = [
   verifierStreamSuite,
   assemblerStreamSuite,
   mutatedTransfersSuite,
+  replayBufferSuite,
   sessionTransfersSuite,
   hostileSenderSuite,
   tcpUrlSuite,

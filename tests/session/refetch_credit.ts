@@ -1,5 +1,4 @@
 import { assert } from "chai";
-import type { Connection } from "../../lib/connection.ts";
 import { ByteSource } from "../../lib/session/byte_source.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import { LEAF_BYTES } from "../../lib/tensor/leaf.ts";
@@ -7,29 +6,9 @@ import { connectionPair } from "../../lib/transports/memory.ts";
 import type { Suite } from "../harness.ts";
 import { collect, patterned, sameBytes } from "../streams/support.ts";
 import { concat } from "../wire/vectors.ts";
+import { damagedConnection } from "./damaged_connection.ts";
 
 const ADDRESS = { model: "m", partition: "default", tensor: "t" };
-
-/** The connection, with one bit turned in the byte that arrives at `at`. */
-function damaged(connection: Connection, at: number): Connection {
-  let arrivedBytes = 0;
-  const bend = new TransformStream<Uint8Array, Uint8Array>({
-    transform(bytes, controller) {
-      const own = bytes.slice();
-      const place = at - arrivedBytes;
-      if (place >= 0 && place < own.byteLength) own[place] = (own[place] as number) ^ 1;
-      arrivedBytes += own.byteLength;
-      controller.enqueue(own);
-    },
-  });
-  return {
-    remote: connection.remote,
-    readable: connection.readable.pipeThrough(bend),
-    writable: connection.writable,
-    closed: connection.closed,
-    close: (error) => connection.close(error),
-  };
-}
 
 export const refetchCreditSuite: Suite = ({ test }) => {
   test("session: a leaf asked for again does not wait for the credit that waits for it", async () => {
@@ -40,7 +19,10 @@ export const refetchCreditSuite: Suite = ({ test }) => {
     // A window much smaller than what is left of the tensor behind the damage.
     const limits = { transferWindowBytes: 2 * LEAF_BYTES };
     const server = new TensorPeer(far, { store, accepted: true, codecs: [] });
-    const client = new TensorPeer(damaged(near, 2.5 * LEAF_BYTES), { limits, codecs: [] });
+    const client = new TensorPeer(damagedConnection(near, [2.5 * LEAF_BYTES]), {
+      limits,
+      codecs: [],
+    });
     const transfer = client.requestTensor(ADDRESS);
     const received = concat(await collect(transfer.readable));
     await transfer.done;
