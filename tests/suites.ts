@@ -6,10 +6,13 @@ import { ledgerSuite } from "./checkpoint/ledger.ts";
 import { lockSuite } from "./checkpoint/lock.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
+import { acceptStoreSuite } from "./cli/accept_store.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
+import { demoSuite } from "./cli/demo.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { pullSuite } from "./cli/pull.ts";
+import { pushSuite } from "./cli/push.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
@@ -27,6 +30,7 @@ import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
+import { linkMeterSuite } from "./session/link_meter.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
@@ -107,6 +111,7 @@ export const portableSuites: readonly Suite[] = [
   fileNameSuite,
   journalSuite,
   ledgerSuite,
+  linkMeterSuite,
   memorySinkSuite,
   refetchCreditSuite,
   quantitySuite,
@@ -126,8 +131,11 @@ export const ioSuites: readonly Suite[] = [
   safetensorsStoreSuite,
   configCommandSuite,
   demoWeightsSuite,
+  demoSuite,
   lockSuite,
   stagedOutputSuite,
   stagedOutputFaultsSuite,
   pullSuite,
+  acceptStoreSuite,
+  pushSuite,
 ];

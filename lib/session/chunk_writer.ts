@@ -18,10 +18,6 @@ export class ChunkWriter {
   #packed = 0;
   /** A tensor of a few bytes needs no more than those. */
   readonly #packBytes: number;
-  /** Bytes written to the link. */
-  writtenBytes = 0;
-  /** How long the link took for them. */
-  writingMs = 0;
 
   /** @param frameBytes What all chunks of the segment take with their fronts. */
   constructor(link: FrameLink, stream: number, pace: Pace, frameBytes: number) {
@@ -64,9 +60,6 @@ export class ChunkWriter {
   async #timed(bytes: number, ...parts: readonly Uint8Array[]): Promise<void> {
     const startMs = this.#pace.clock.now();
     await this.#link.write(...parts);
-    const ms = this.#pace.clock.now() - startMs;
-    this.#pace.sizer.wrote(bytes, ms);
-    this.writtenBytes += bytes;
-    this.writingMs += ms;
+    this.#pace.sizer.wrote(bytes, this.#pace.clock.now() - startMs);
   }
 }

@@ -62,6 +62,10 @@ export class Sending implements StreamParty {
   /** Told when credit, a refetch or the end came. */
   readonly #news = new News();
   #isOver = false;
+  /** Bytes of chunks, as sent, that the other end has not spoken of yet. */
+  #unheardBytes = 0;
+  /** Bytes on the wire for each of the tensor's, of the last segment. */
+  #wireShare = 1;
 
   constructor(options: SendingOptions) {
     this.#options = options;
@@ -84,6 +88,8 @@ export class Sending implements StreamParty {
 
   fail(error: unknown): void {
     this.#isOver = true;
+    this.#options.channel.pace.link.lost(this.#unheardBytes);
+    this.#unheardBytes = 0;
     this.#accepted.reject(error);
     this.#done.reject(error);
     this.#news.tell();
@@ -131,6 +137,7 @@ export class Sending implements StreamParty {
           return;
         }
         this.#isOver = true;
+        this.#arrived(this.#unheardBytes);
         this.#news.tell();
         this.#done.resolve();
         return;
@@ -157,7 +164,14 @@ export class Sending implements StreamParty {
     for (const { first, count } of ranges) {
       const end = Math.min((first + count) * LEAF_BYTES, byteLength);
       this.#options.meter.verified(end - first * LEAF_BYTES);
+      this.#arrived((end - first * LEAF_BYTES) * this.#wireShare);
     }
+  }
+
+  #arrived(bytes: number): void {
+    const heardBytes = Math.min(bytes, this.#unheardBytes);
+    this.#unheardBytes -= heardBytes;
+    this.#options.channel.pace.link.arrived(heardBytes);
   }
 
   async #run(): Promise<void> {
@@ -270,13 +284,15 @@ export class Sending implements StreamParty {
       (sum, { bytes }) => sum + bytes.byteLength + CHUNK_FRONT_BYTES,
       0,
     );
+    channel.pace.link.sent(frameBytes);
+    this.#unheardBytes += frameBytes;
+    this.#wireShare = frameBytes / segment.chunks.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
     const writer = new ChunkWriter(channel.link, this.#stream, channel.pace, frameBytes);
     for (const chunk of segment.chunks) {
       await writer.write(chunk, codecNumber(chunk.codec, codecs));
       meter.moved(chunk.bytes.byteLength);
     }
     await writer.flush();
-    channel.pace.governor.drained(writer.writtenBytes, writer.writingMs);
     segment.release();
   }
 
