@@ -12,6 +12,7 @@ import { demoSuite } from "./cli/demo.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { pullSuite } from "./cli/pull.ts";
+import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pushSuite } from "./cli/push.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { deflateSuite } from "./codec/deflate.ts";
@@ -136,6 +137,7 @@ export const ioSuites: readonly Suite[] = [
   stagedOutputSuite,
   stagedOutputFaultsSuite,
   pullSuite,
+  pullKilledSuite,
   acceptStoreSuite,
   pushSuite,
 ];

@@ -133,16 +133,20 @@ class Pull {
   }
 
   async #readHeader(entry: ListingEntry): Promise<Uint8Array> {
-    const sink = new MemorySink(entry.descriptor);
-    await this.#transfer(entry, sink);
+    let sink = new MemorySink(entry.descriptor);
+    await this.#transfer(entry, () => {
+      sink = new MemorySink(entry.descriptor);
+      return sink;
+    });
     return sink.bytes;
   }
 
-  async #transfer(entry: ListingEntry, sink: TensorSink): Promise<void> {
+  /** @param into Gives each attempt a sink of its own; the attempt before has let go of its. */
+  async #transfer(entry: ListingEntry, into: () => TensorSink): Promise<void> {
     const { priority, signal } = this.#options;
     const { address, version } = entry;
     const transfer = this.#peer.requestTensor(address, {
-      into: () => sink,
+      into,
       version,
       priority,
       signal,
@@ -169,7 +173,7 @@ class Pull {
           const { byteLength } = entry.descriptor;
           return this.#transfer(
             entry,
-            new ExistingFileSink(existing, path, fileOffset, byteLength),
+            () => new ExistingFileSink(existing, path, fileOffset, byteLength),
           );
         });
       } finally {
@@ -194,8 +198,7 @@ class Pull {
     }
     const pieces = files.flatMap((file) => file.pieces.map((piece) => ({ ...piece, file })));
     await inParallel(pieces, bytesOfPiece, IN_PARALLEL, ({ entry, fileOffset, file }) =>
-      this.#transfer(
-        entry,
+      this.#transfer(entry, () =>
         staged.sink(file.fileName, fileOffset, entry.address, entry.descriptor),
       ),
     );
