@@ -1,5 +1,5 @@
 import { safeFileName } from "../checkpoint/file_name.ts";
-import { IntegrityError, LimitError, ProtocolError } from "../errors.ts";
+import { IntegrityError, LimitError, ProtocolError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import {
   formatAddress,
@@ -65,17 +65,18 @@ export class PushManifest {
   readonly #byAddress: ReadonlyMap<string, ListingEntry>;
 
   /**
-   * @throws {ProtocolError} for bytes that are no manifest, for an address twice, for another model's,
+   * @throws {UnauthorisedError} for bytes that are no manifest, for an address twice, for another model's,
    *   for a partition without its header, and for two files of one name.
    * @throws {LimitError} for sizes and names that cannot be taken.
    */
   constructor(bytes: Uint8Array, model: string) {
     this.model = model;
-    const entries = decodeListing(bytes);
-    if (entries.length === 0) throw new ProtocolError(`The list of ${model} to be pushed is empty`);
+    const entries = readListing(bytes);
+    if (entries.length === 0)
+      throw new UnauthorisedError(`The list of ${model} to be pushed is empty`);
     const byAddress = new Map(entries.map((entry) => [formatAddress(entry.address), entry]));
     if (byAddress.size !== entries.length) {
-      throw new ProtocolError(`The list of ${model} to be pushed names a tensor twice`);
+      throw new UnauthorisedError(`The list of ${model} to be pushed names a tensor twice`);
     }
     this.#byAddress = byAddress;
     for (const entry of entries) checkEntry(entry, model);
@@ -110,10 +111,20 @@ export class PushManifest {
   }
 }
 
+/** What a manifest is wrong about ends its own transfer, not the whole connection. */
+function readListing(bytes: Uint8Array): ListingEntry[] {
+  try {
+    return decodeListing(bytes);
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause;
+    throw new UnauthorisedError(cause.message, { cause });
+  }
+}
+
 function checkEntry({ address, descriptor }: ListingEntry, model: string): void {
   const name = formatAddress(address);
   if (address.model !== model) {
-    throw new ProtocolError(`The list of ${model} to be pushed names ${name}, another model's`);
+    throw new UnauthorisedError(`The list of ${model} to be pushed names ${name}, another model's`);
   }
   const { maxTensorBytes } = DEFAULT_LIMITS;
   if (descriptor.byteLength > maxTensorBytes) {
@@ -125,7 +136,7 @@ function checkEntry({ address, descriptor }: ListingEntry, model: string): void 
   if (!isWholeFile && address.tensor !== HEADER_TENSOR) return;
   const isBytes = descriptor.dtype === "U8" && descriptor.shape.length === 1;
   if (isBytes && !(isWholeFile && address.tensor === MANIFEST_TENSOR)) return;
-  throw new ProtocolError(`${name} in the list of ${model} to be pushed is no run of bytes`);
+  throw new UnauthorisedError(`${name} in the list of ${model} to be pushed is no run of bytes`);
 }
 
 function filesOf(entries: readonly ListingEntry[]): ManifestFile[] {
@@ -145,7 +156,9 @@ function filesOf(entries: readonly ListingEntry[]): ManifestFile[] {
   for (const [partition, ofPartition] of partitions) {
     const header = ofPartition.find(({ address }) => address.tensor === HEADER_TENSOR);
     if (!header) {
-      throw new ProtocolError(`The list of what is to be pushed has no header for ${partition}`);
+      throw new UnauthorisedError(
+        `The list of what is to be pushed has no header for ${partition}`,
+      );
     }
     const byteLength = ofPartition.reduce((sum, { descriptor }) => sum + descriptor.byteLength, 0);
     const fileName = `${partition}.safetensors`;
@@ -157,7 +170,7 @@ function filesOf(entries: readonly ListingEntry[]): ManifestFile[] {
 function checkFiles(files: readonly ManifestFile[], model: string): void {
   const names = new Set(files.map(({ fileName }) => safeFileName(fileName)));
   if (names.size !== files.length) {
-    throw new ProtocolError(`The list of ${model} to be pushed gives two files one name`);
+    throw new UnauthorisedError(`The list of ${model} to be pushed gives two files one name`);
   }
   const { maxSafetensorsHeaderBytes } = DEFAULT_LIMITS;
   let totalBytes = 0;
