@@ -3,7 +3,8 @@ import { createServer as createTlsServer } from "node:tls";
 import type { Connection, Listener } from "../connection.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { LinkConnection } from "./link_connection.ts";
-import { destroySocket, NodeSocketLink, type NodeStrategy } from "./node_socket.ts";
+import { withReads } from "./node_accept.ts";
+import { destroySocket, NodeReads, NodeSocketLink, type NodeStrategy } from "./node_socket.ts";
 import { tcpError } from "./tcp_errors.ts";
 import {
   DEFAULT_MAX_PENDING_CONNECTIONS,
@@ -50,7 +51,7 @@ class NodeListener implements Listener {
   readonly connections: ReadableStream<Connection>;
   readonly #server: Server;
   readonly #options: TcpListenOptions;
-  readonly #writev: boolean;
+  readonly #strategy: NodeStrategy;
   readonly #pending: Socket[] = [];
   #address: TcpAddress;
   #controller!: ReadableStreamDefaultController<Connection>;
@@ -62,9 +63,9 @@ class NodeListener implements Listener {
     server: Server,
     address: TcpAddress,
     options: TcpListenOptions,
-    { writev }: NodeStrategy,
+    strategy: NodeStrategy,
   ) {
-    this.#writev = writev;
+    this.#strategy = strategy;
     this.#server = server;
     this.#address = address;
     this.#options = options;
@@ -145,10 +146,18 @@ class NodeListener implements Listener {
       const host = socket.remoteAddress ?? "unknown";
       const remote = formatTcpUrl({ secure, host, port: socket.remotePort ?? 0 });
       this.#wanted = false;
-      this.#controller.enqueue(
-        new LinkConnection(new NodeSocketLink(socket, remote, this.#writev)),
-      );
+      this.#controller.enqueue(new LinkConnection(this.#link(socket, remote)));
     }
+  }
+
+  #link(accepted: Socket, remote: string): NodeSocketLink {
+    const { onread, readBufferBytes, writev } = this.#strategy;
+    if (!onread || this.#address.secure) return new NodeSocketLink(accepted, remote, writev);
+    const own = new NodeReads(this.#options.readBufferBytes ?? readBufferBytes);
+    const { socket, reads } = withReads(accepted, own);
+    // It may fail before anybody listens.
+    socket.on("error", () => {});
+    return new NodeSocketLink(socket, remote, writev, reads);
   }
 
   #report(error: unknown): void {

@@ -6,7 +6,7 @@ import { tcpError } from "./tcp_errors.ts";
 
 /** How a runtime's `node:net` is fastest; see `bench/tcp_reading.ts`. */
 export interface NodeStrategy {
-  /** Whether dialled plain sockets read into our memory (`onread`). */
+  /** Whether plain sockets read into our memory (`onread`). */
   readonly onread: boolean;
   /** The size of that memory. */
   readonly readBufferBytes: number;
@@ -16,8 +16,8 @@ export interface NodeStrategy {
 
 /**
  * Has `node:net` read into memory of ours: the `onread` option of `net.connect`. Without it the
- * runtime allocates 64 KiB for each read, which costs more than moving the bytes. Only a dialled
- * socket can have it.
+ * runtime allocates 64 KiB for each read, which costs more than moving the bytes. For accepted
+ * sockets see `node_accept.ts`.
  */
 export class NodeReads {
   readonly onread: {

@@ -39,10 +39,36 @@ export const tcpSuite: Suite = (harness) => {
     harness.test("SKIPPED, this machine has no ::1: tcp over IPv6", () => {});
   }
   dialling(harness, adapter);
+  lending(harness, adapter);
   leftovers(harness);
   listening(harness, adapter);
   trust(harness, adapter);
 };
+
+/** Node allocates for every read of a socket unless it is told where to read to. */
+function lending({ test, runtime }: Harness, adapter: TcpAdapter): void {
+  if (!runtime.startsWith("node")) return;
+  for (const end of ["dialled", "accepted"]) {
+    test(`tcp: reads into the same memory again and again, at the ${end} end`, async () => {
+      const pair = await openPair(adapter, "tcp://127.0.0.1:0");
+      const [reading, writing] = end === "dialled" ? pair : [pair[1], pair[0]];
+      const memory = new Set<ArrayBufferLike>();
+      let receivedBytes = 0;
+      const received = reading.receive?.((view) => {
+        memory.add(view.buffer);
+        receivedBytes += view.byteLength;
+      });
+      const writer = writing.writable.getWriter();
+      for (let n = 0; n < 32; n++) await writer.write(new Uint8Array(100_000));
+      await writer.close();
+      await received;
+      assert.equal(receivedBytes, 3_200_000);
+      assert.isAtMost(memory.size, 2, "one before the reader is known, one for it");
+      await reading.writable.close();
+      await writing.readable.cancel();
+    });
+  }
+}
 
 function dialling({ test }: Harness, { connect, listen }: TcpAdapter): void {
   test("tcp: says that nothing listens", async () => {
