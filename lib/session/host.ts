@@ -69,7 +69,8 @@ export class PeerHost {
       oldest.close(new LimitError(`More than ${most} connections have said nothing yet`));
     }
     this.#silent.add(connection);
-    const peer = new TensorPeer(connection, { ...this.#options.peer(connection), accepted: true });
+    const peer = this.#peerOver(connection);
+    if (!peer) return;
     this.#peers.add(peer);
     const greeted = () => this.#silent.delete(connection);
     peer.remoteHello().then(greeted, greeted);
@@ -78,5 +79,16 @@ export class PeerHost {
       this.#options.onEnd?.(peer, connection, error);
     };
     peer.closed.then(() => over(), over);
+  }
+
+  /** One connection that cannot be served must not end the service of all others. */
+  #peerOver(connection: Connection): TensorPeer | undefined {
+    try {
+      return new TensorPeer(connection, { ...this.#options.peer(connection), accepted: true });
+    } catch (error) {
+      this.#silent.delete(connection);
+      connection.close(error);
+      return undefined;
+    }
   }
 }

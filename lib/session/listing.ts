@@ -24,6 +24,7 @@ export class ListingRequest implements StreamParty {
   readonly #channel: Channel;
   readonly #maxEntries: number;
   readonly #stream: number;
+  #isOver = false;
 
   constructor(channel: Channel, pattern: AddressPattern, roots: boolean, maxEntries: number) {
     this.#channel = channel;
@@ -50,11 +51,20 @@ export class ListingRequest implements StreamParty {
       return;
     }
     if ((header.flags & FLAG_LAST) === 0) return;
+    this.#isOver = true;
     this.#channel.remove(this.#stream);
     this.#done.resolve(this.#entries);
   }
 
+  /** Tells the other end that nobody waits any more, unless the listing is over. */
+  cancel(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#channel.refuse(this.#stream, reason);
+    this.fail(reason);
+  }
+
   fail(error: unknown): void {
+    this.#isOver = true;
     this.#done.reject(error);
   }
 }

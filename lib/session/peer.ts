@@ -9,7 +9,9 @@ import {
   IntegrityError,
   NotFoundError,
   ProtocolError,
+  RemoteError,
   RetryExhaustedError,
+  TransportError,
   UnauthorisedError,
 } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
@@ -192,10 +194,18 @@ export class TensorPeer implements AsyncDisposable {
       ...(options.token !== undefined && !options.accepted && { token: options.token }),
     };
     this.#canRedial = typeof link === "function";
+    let given = typeof link === "function" ? undefined : link;
+    const connect = async (signal: AbortSignal): Promise<Connection> => {
+      if (typeof link === "function") return link(signal);
+      const connection = given;
+      given = undefined;
+      if (connection) return connection;
+      throw new TransportError(`The connection to ${link.remote} has ended`);
+    };
     this.#dialler = new Dialler({
-      open: async (signal) =>
-        this.#greet(typeof link === "function" ? await link(signal) : link, signal),
+      open: async (signal) => this.#greet(await connect(signal), signal),
       ended: (channel) => channel.link.closed,
+      discard: (channel, reason) => channel.link.close(reason),
       policy: this.#canRedial ? this.#retry : { ...this.#retry, maxRetries: 0 },
       clock,
       random: options.random ?? Math.random,
@@ -304,18 +314,17 @@ export class TensorPeer implements AsyncDisposable {
     pattern: AddressPattern | string = "",
     options: { readonly roots?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<ListingEntry[]> {
-    return abortable(this.#list(pattern, options.roots ?? false), options.signal);
-  }
-
-  async #list(pattern: AddressPattern | string, roots: boolean): Promise<ListingEntry[]> {
+    const { roots = false, signal } = options;
     const wanted = typeof pattern === "string" ? parsePattern(pattern) : pattern;
     const { maxListEntries } = this.#context.limits;
     for (let failures = 1; ; failures++) {
       try {
-        const channel = await this.#dialler.link();
-        return await new ListingRequest(channel, wanted, roots, maxListEntries).done;
+        const channel = await this.#dialler.link(signal);
+        const listing = new ListingRequest(channel, wanted, roots, maxListEntries);
+        return await abortable(listing.done, signal).finally(() => listing.cancel(signal?.reason));
       } catch (error) {
-        await this.#pauseOrThrow(error, failures);
+        signal?.throwIfAborted();
+        await this.#pauseOrThrow(error, failures, signal);
       }
     }
   }
@@ -420,10 +429,13 @@ export class TensorPeer implements AsyncDisposable {
   ): Promise<void> {
     let failures = 0;
     let verifiedBytes = 0;
+    const stop = new AbortController();
+    const { signal } = stop;
+    transfer.done.catch((reason) => stop.abort(reason));
     for (let epoch = 0; !transfer.isOver; epoch++) {
       try {
         transfer.enter(epoch === 0 ? "connecting" : "retrying");
-        const channel = await this.#dialler.link();
+        const channel = await this.#dialler.link(signal);
         if (transfer.isOver) return;
         const current = attempt(channel, epoch);
         this.#attempts.set(transfer, current);
@@ -432,13 +444,13 @@ export class TensorPeer implements AsyncDisposable {
       } catch (error) {
         if (meter.verifiedBytes > verifiedBytes) failures = 0;
         verifiedBytes = meter.verifiedBytes;
-        meter.retries++;
         const isFinal = isPinned && error instanceof HeadraceError && error.code === "integrity";
         try {
           if (isFinal) throw error;
-          await this.#pauseOrThrow(error, ++failures);
+          await this.#pauseOrThrow(error, ++failures, signal);
+          meter.retries++;
         } catch (final) {
-          transfer.settle("failed", final);
+          transfer.settle(isCancel(final) ? "cancelled" : "failed", final);
         }
       } finally {
         this.#attempts.delete(transfer);
@@ -447,7 +459,7 @@ export class TensorPeer implements AsyncDisposable {
   }
 
   /** Waits before another attempt, or throws what ends them. A lost link's pause is the dialler's. */
-  async #pauseOrThrow(error: unknown, failures: number): Promise<void> {
+  async #pauseOrThrow(error: unknown, failures: number, signal?: AbortSignal): Promise<void> {
     const isRetryable = error instanceof HeadraceError && error.retryable;
     if (!isRetryable || !this.#canRedial) throw error;
     if (!this.#dialler.current) return;
@@ -458,7 +470,7 @@ export class TensorPeer implements AsyncDisposable {
         { cause: error, ...(error.address !== undefined && { address: error.address }) },
       );
     }
-    await this.#dialler.pause(retryDelayMs(this.#retry, failures, this.#options.random));
+    await this.#dialler.pause(retryDelayMs(this.#retry, failures, this.#options.random), signal);
   }
 
   /** Takes a stream that the other end began. */
@@ -497,12 +509,17 @@ export class TensorPeer implements AsyncDisposable {
     attempt.done
       .then(
         () => transfer.complete(attempt.root),
-        (error) => transfer.settle("failed", error),
+        (error) => transfer.settle(isCancel(error) ? "cancelled" : "failed", error),
       )
       .finally(() => this.#attempts.delete(transfer));
     this.#options.onTransfer?.(transfer);
     return attempt;
   }
+}
+
+/** Whether the other end ended a transfer because somebody there wanted it to. */
+function isCancel(error: unknown): boolean {
+  return error instanceof RemoteError && error.remoteCode === "cancelled";
 }
 
 /** @throws {ProtocolError | IntegrityError} for an offer that does not answer the request. */

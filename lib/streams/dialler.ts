@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 import { type Clock, sleep } from "../clock.ts";
-import { HeadraceError, RetryExhaustedError } from "../errors.ts";
+import { abortable } from "../deferred.ts";
+import { HeadraceError, RetryExhaustedError, TransportError } from "../errors.ts";
 import { mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
 
 /** What a {@linkcode Dialler} needs. */
@@ -9,9 +10,18 @@ export interface DiallerOptions<T> {
   readonly open: (signal: AbortSignal) => Promise<T>;
   /** Settles when what was opened has ended. */
   readonly ended: (opened: T) => Promise<void>;
+  /** Ends what was opened when nobody wants it any more. */
+  readonly discard: (opened: T, reason: unknown) => void;
   readonly policy: RetryPolicy;
   readonly clock: Clock;
   readonly random: () => number;
+}
+
+/** A dial under way, its retries included, and how many wait for it. */
+interface Dial<T> {
+  readonly opened: Promise<T>;
+  readonly stop: AbortController;
+  waiting: number;
 }
 
 /** Keeps at most one link to the same peer, and makes a new one when it is asked for after a cut. */
@@ -19,9 +29,10 @@ export class Dialler<T> {
   readonly #options: DiallerOptions<T>;
   readonly #closing = new AbortController();
   #current: T | undefined;
-  #dialling: Promise<T> | undefined;
+  #dial: Dial<T> | undefined;
   /** Failed dials and links lost in a row, without a leaf verified in between. */
   #failures = 0;
+  #lastFailure: unknown;
 
   constructor(options: DiallerOptions<T>) {
     this.#options = options;
@@ -38,59 +49,99 @@ export class Dialler<T> {
   }
 
   /**
-   * What is open, or a new one.
+   * What is open, or a new one. A dial goes on for as long as somebody waits for it.
    *
-   * @throws {RetryExhaustedError} when the policy allows no further attempt; the cause is the last failure.
+   * @param signal Gives up waiting.
+   * @throws {RetryExhaustedError} when the policy allows no further attempt; the cause is the last
+   *   failure. The next call begins to count anew.
    */
-  link(): Promise<T> {
-    if (this.#current) return Promise.resolve(this.#current);
-    this.#dialling ??= this.#dial().finally(() => {
-      this.#dialling = undefined;
-    });
-    return this.#dialling;
+  async link(signal?: AbortSignal): Promise<T> {
+    if (this.#current) return this.#current;
+    signal?.throwIfAborted();
+    this.#dial ??= this.#begin();
+    const dial = this.#dial;
+    dial.waiting++;
+    try {
+      return await abortable(dial.opened, signal);
+    } finally {
+      dial.waiting--;
+      if (dial.waiting === 0 && this.#dial === dial) {
+        this.#dial = undefined;
+        dial.stop.abort(signal?.reason);
+      }
+    }
   }
 
-  /** Waits, unless the dialler is closed meanwhile. */
-  pause(delayMs: number): Promise<void> {
-    return sleep(this.#options.clock, delayMs, this.#closing.signal);
+  /** Waits, unless the dialler is closed or the signal comes meanwhile. */
+  pause(delayMs: number, signal?: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const slept = abortable(this.#sleep(delayMs, stop.signal), this.#closing.signal);
+    return abortable(slept, signal).finally(() => stop.abort());
   }
 
   /** No more dials; one that is under way is given up. */
   close(reason: unknown): void {
     this.#closing.abort(reason);
+    this.#dial?.stop.abort(this.#closing.signal.reason);
   }
 
-  async #dial(): Promise<T> {
-    const { policy, clock, random, open } = this.#options;
-    const { signal } = this.#closing;
-    let last: unknown;
+  #begin(): Dial<T> {
+    const stop = new AbortController();
+    if (this.#closing.signal.aborted) stop.abort(this.#closing.signal.reason);
+    const opened = this.#attempt(stop.signal);
+    const dial = { opened, stop, waiting: 0 };
+    const over = () => {
+      if (this.#dial === dial) this.#dial = undefined;
+    };
+    opened.then(over, over);
+    return dial;
+  }
+
+  async #attempt(signal: AbortSignal): Promise<T> {
+    const { policy, random, open, discard } = this.#options;
     for (;;) {
-      if (!mayRetry(policy, this.#failures)) {
-        const what = `Gave up after ${this.#failures} failed attempts in a row`;
-        const why = last instanceof Error ? `${what}: ${last.message}` : what;
-        throw new RetryExhaustedError(why, this.#failures, { cause: last });
+      signal.throwIfAborted();
+      if (!mayRetry(policy, this.#failures)) throw this.#exhausted();
+      if (this.#failures > 0) {
+        await this.#sleep(retryDelayMs(policy, this.#failures, random), signal);
       }
-      if (this.#failures > 0)
-        await sleep(clock, retryDelayMs(policy, this.#failures, random), signal);
       try {
-        signal.throwIfAborted();
-        return this.#adopt(await open(signal));
+        const opened = await open(signal);
+        if (!signal.aborted) return this.#adopt(opened);
+        discard(opened, signal.reason);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof HeadraceError && error.retryable)) throw error;
-        last = error;
-        this.#failures++;
+        this.#failed(error);
       }
     }
   }
 
+  #sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+    return sleep(this.#options.clock, delayMs, signal);
+  }
+
   #adopt(opened: T): T {
     this.#current = opened;
-    const lost = () => {
+    const lost = (error?: unknown) => {
       this.#current = undefined;
-      this.#failures++;
+      this.#failed(error ?? new TransportError("The peer said goodbye"));
     };
-    this.#options.ended(opened).then(lost, lost);
+    this.#options.ended(opened).then(() => lost(), lost);
     return opened;
+  }
+
+  #failed(error: unknown): void {
+    this.#failures++;
+    this.#lastFailure = error;
+  }
+
+  #exhausted(): RetryExhaustedError {
+    const failures = this.#failures;
+    const last = this.#lastFailure;
+    this.#failures = 0;
+    const why = last instanceof Error ? `: ${last.message}` : "";
+    const message = `Gave up after ${failures} failed attempts in a row${why}`;
+    return new RetryExhaustedError(message, failures, { cause: last });
   }
 }

@@ -74,6 +74,7 @@ export class FrameLink {
   #isOver = false;
   #queuedControlBytes = 0;
   #isPongQueued = false;
+  #leaving: Promise<void> | undefined;
   #sentBytes = 0;
   #receivedBytes = 0;
 
@@ -179,8 +180,13 @@ export class FrameLink {
     return last;
   }
 
-  /** Says GOODBYE, lets what is queued go out, and ends the connection. */
-  async goodbye(message?: string): Promise<void> {
+  /** Says GOODBYE, lets what is queued go out, and ends the connection; the first call's message is said. */
+  goodbye(message?: string): Promise<void> {
+    this.#leaving ??= this.#leave(message);
+    return this.#leaving;
+  }
+
+  async #leave(message: string | undefined): Promise<void> {
     if (this.#isOver) return;
     const frame = encodeMessage("goodbye", 0, message === undefined ? {} : { message });
     const cancelDeadline = this.#clock.after(GOODBYE_MS, () => this.close());

@@ -81,14 +81,10 @@ export class ReplayBuffer {
 
   /** Drops what is safe. */
   trim(safe: LeafBitmap): void {
-    const isSafe = ({ firstLeaf, lastLeaf }: ReplayEntry): boolean => {
-      for (let leaf = firstLeaf; leaf <= lastLeaf; leaf++) if (!safe.has(leaf)) return false;
-      return true;
-    };
     const kept: ReplayEntry[] = [];
     let next = this.#next;
     for (const [at, entry] of this.#entries.entries()) {
-      if (!isSafe(entry)) {
+      if (!isSafe(entry, safe)) {
         kept.push(entry);
         continue;
       }
@@ -98,4 +94,10 @@ export class ReplayBuffer {
     this.#entries = kept;
     this.#next = next;
   }
+}
+
+/** Whether the other end has every leaf of which the frame carries a part. */
+export function isSafe({ firstLeaf, lastLeaf }: ReplayEntry, safe: LeafBitmap): boolean {
+  for (let leaf = firstLeaf; leaf <= lastLeaf; leaf++) if (!safe.has(leaf)) return false;
+  return true;
 }

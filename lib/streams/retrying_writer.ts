@@ -31,11 +31,14 @@ import {
 } from "../wire/pages.ts";
 import { Dialler } from "./dialler.ts";
 import { FrameLink, type LinkHandler } from "./frame_link.ts";
-import { ReplayBuffer } from "./replay_buffer.ts";
+import { isSafe, ReplayBuffer, type ReplayEntry } from "./replay_buffer.ts";
 
 /** Options of {@linkcode retryingWriter} beside the policy. */
 export interface RetryingWriterOptions {
-  /** Frames kept for a replay; a full buffer makes the writer wait. Default 16 MiB, at least two chunks. */
+  /**
+   * Frames kept for a replay; a full buffer makes the writer wait. Default 16 MiB; never less than
+   * 4 MiB or two chunks, so that it holds what a receiver may leave unacknowledged.
+   */
   readonly maxBufferedBytes?: number;
   /** Said to the other end. */
   readonly token?: string;
@@ -48,6 +51,7 @@ export interface RetryingWriterOptions {
 }
 
 const DEFAULT_BUFFERED_BYTES = 16 * 1024 * 1024;
+const LEAST_BUFFERED_BYTES = 4 * 1024 * 1024;
 /** The dialler's first stream. */
 const STREAM = 1;
 
@@ -117,26 +121,45 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   #have = new LeafBitmap(0);
   /** Wakes whoever waits for credit, room or a link. */
   readonly #news = new News();
+  #isReceived = false;
   #failure: { readonly error: unknown } | undefined;
+  #controller: WritableStreamDefaultController | undefined;
+  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason);
 
   constructor(connect: Connect, policy: RetryPolicy, options: RetryingWriterOptions) {
     const clock = options.clock ?? systemClock;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_BUFFERED_BYTES;
+    const { maxBufferedBytes = DEFAULT_BUFFERED_BYTES } = options;
+    this.#maxBufferedBytes = Math.max(maxBufferedBytes, LEAST_BUFFERED_BYTES);
     this.#dialler = new Dialler({
       open: async (signal) => this.#greet(await connect(signal), clock, signal),
       ended: (link) => link.closed,
+      discard: (link, reason) => link.close(reason),
       policy,
       clock,
       random: options.random ?? Math.random,
     });
-    const { signal } = options;
-    signal?.addEventListener("abort", () => this.#fail(signal.reason), { once: true });
-    if (signal?.aborted) this.#fail(signal.reason);
   }
 
+  start(controller: WritableStreamDefaultController): void {
+    this.#controller = controller;
+    const { signal } = this.#options;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
+  }
+
+  /** A sink that fails by itself is not aborted by its stream: what is open must be let go here. */
   async write(frame: Uint8Array): Promise<void> {
+    try {
+      await this.#write(frame);
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  async #write(frame: Uint8Array): Promise<void> {
     this.#throwIfFailed();
     const header = readFrameHeader(frame, this.#limits);
     if (frame.byteLength !== FRAME_HEADER_BYTES + header.payloadBytes) {
@@ -162,8 +185,11 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   }
 
   async close(): Promise<void> {
-    if (!this.#complete) throw new TypeError("The transfer ended before its complete frame");
+    if (!this.#complete) {
+      this.#fail(new TypeError("The transfer ended before its complete frame"));
+    }
     await this.#received.promise;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
     const link = this.#link;
     this.#dialler.close(undefined);
     await link?.goodbye();
@@ -178,7 +204,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       const page = decodeDigestPage(decodeChecked(header, payload));
       const lastLeaf = page.firstLeaf + Math.max(1, page.digests.length) - 1;
       const { firstLeaf } = page;
-      this.#buffer.push({
+      this.#push({
         frame,
         firstLeaf,
         lastLeaf,
@@ -197,7 +223,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     const endsChunk = head.fragmentOffset + dataBytes === head.encodedBytes;
     const byteLength = this.#offer?.descriptor.byteLength;
     this.#maxBufferedBytes = Math.max(this.#maxBufferedBytes, 2 * head.encodedBytes);
-    this.#buffer.push({
+    this.#push({
       frame,
       firstLeaf: Math.floor(head.byteOffset / LEAF_BYTES),
       lastLeaf: Math.floor((endOffset - 1) / LEAF_BYTES),
@@ -205,6 +231,11 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       endsChunk,
       endsLeaf: endsChunk && (endOffset % LEAF_BYTES === 0 || endOffset === byteLength),
     });
+  }
+
+  /** Keeps a frame, unless the receiver held all of it from earlier: it would not be taken twice. */
+  #push(entry: ReplayEntry): void {
+    if (!isSafe(entry, this.#safe)) this.#buffer.push(entry);
   }
 
   /** Dials, sends over the link until it is lost, and begins again, until the receipt is here. */
@@ -220,8 +251,6 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       this.#fail(error);
     }
   }
-
-  #isReceived = false;
 
   async #send(): Promise<void> {
     const link = this.#link as FrameLink;
@@ -306,6 +335,9 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
         this.#heardRefetch(this.#ranges(header, payload));
         break;
       case FRAME.receipt:
+        if (!this.#isCompleteSent || !decodeMessage("receipt", header, payload).complete) {
+          throw new ProtocolError("The peer took a transfer for complete that is not");
+        }
         this.#isReceived = true;
         this.#received.resolve();
         break;
@@ -377,7 +409,9 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   #fail(error: unknown): void {
     if (this.#failure || this.#isReceived) return;
     this.#failure = { error };
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#received.reject(error);
+    this.#controller?.error(error);
     this.#link?.close(error);
     this.#dialler.close(error);
     this.#news.tell();
