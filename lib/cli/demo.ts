@@ -13,7 +13,7 @@ import { SlowLink } from "./slow_link.ts";
 /** Quick, and yet with a middle to be killed in. */
 const CUT_LINK_BYTES_PER_SECOND = 20_000_000;
 /** Slow enough for compression to pay. */
-const SLOW_LINK_BYTES_PER_SECOND = 4_000_000;
+const SLOW_LINK_BYTES_PER_SECOND = 2_500_000;
 const MODEL = "real-weights";
 
 /** The pulls that end. */

@@ -8,7 +8,7 @@ const STEPS = {
   fullSpeed: "Pull",
   resumed: "Resume",
   uncompressed: "Slow, raw",
-  compressed: "Slow, packed",
+  compressed: "Slow, deflate",
 } as const;
 
 /** Tells the demo's steps as they are done: a line each, or with `--json` an event each. */

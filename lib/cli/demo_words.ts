@@ -12,8 +12,10 @@ function rate(bytes: number, elapsedMs: number): string {
 /** A finished pull in one line. */
 export function legLine(leg: DemoLeg): string {
   const { bytes, elapsedMs, resumedBytes, sentBytes } = leg;
-  const there = resumedBytes > 0 ? `, ${formatBytes(resumedBytes)} was in place` : "";
-  return `${formatBytes(sentBytes)} sent in ${seconds(elapsedMs)}${there}, ${rate(bytes - resumedBytes, elapsedMs)}`;
+  const sent = `${formatBytes(sentBytes)} sent in ${seconds(elapsedMs)}`;
+  return resumedBytes > 0
+    ? `${sent}, ${formatBytes(resumedBytes)} was in place`
+    : `${sent}, ${rate(bytes, elapsedMs)}`;
 }
 
 /** What compression came to on the slow link. */

@@ -17,11 +17,15 @@ export async function withTempFolder<T>(
   const folder = await mkdtemp(join(tmpdir(), prefix));
   if (isKept) return await work(folder);
   const removeAtExit = () => rmSync(folder, { recursive: true, force: true });
+  const exit = () => process.exit(129);
   process.once("exit", removeAtExit);
+  // The terminal was closed.
+  process.once("SIGHUP", exit);
   try {
     return await work(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
     process.off("exit", removeAtExit);
+    process.off("SIGHUP", exit);
   }
 }

@@ -51,7 +51,7 @@ interface NodeZlib {
   inflateRaw(bytes: Uint8Array, options: DecoderOptions, done: Callback<DecoderResult>): void;
 }
 
-// Handing work to zlib's threads costs 20 to 100 microseconds. From this size on it is worth it:
+// Handing work to zlib's threads costs 20 to 100 microseconds. Above this size it is worth it:
 // the event loop stays free for what is urgent, and two chunks at once take two cores.
 const THREAD_MIN_BYTES = 64 * 1024;
 
@@ -86,14 +86,14 @@ export function createNodeDeflate(): RawDeflate | undefined {
       // Output buffers as large as the input: what fits is not put together from pieces.
       const chunkSize = Math.max(MIN_BUFFER_BYTES, bytes.byteLength);
       const options = { level, strategy: strategies[strategy], chunkSize };
-      if (bytes.byteLength < THREAD_MIN_BYTES) return plain(zlib.deflateRawSync(bytes, options));
+      if (bytes.byteLength <= THREAD_MIN_BYTES) return plain(zlib.deflateRawSync(bytes, options));
       return promised((done) => zlib.deflateRaw(bytes, options, done), plain);
     },
     inflate(bytes, maxBytes) {
       const maxOutputLength = Math.max(1, maxBytes);
       const chunkSize = Math.max(MIN_BUFFER_BYTES, maxBytes);
       const options: DecoderOptions = { info: true, maxOutputLength, chunkSize };
-      if (maxBytes < THREAD_MIN_BYTES) return inflated(zlib.inflateRawSync(bytes, options));
+      if (maxBytes <= THREAD_MIN_BYTES) return inflated(zlib.inflateRawSync(bytes, options));
       return promised((done) => zlib.inflateRaw(bytes, options, done), inflated);
     },
   };
