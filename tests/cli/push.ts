@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { assert } from "chai";
 import { makeWeights } from "../../lib/cli/demo_weights.ts";
-import { TransportError, UnauthorisedError } from "../../lib/errors.ts";
+import { HeadraceError, TransportError, UnauthorisedError } from "../../lib/errors.ts";
 import { withTempFolder } from "../formats/temp_folder.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
@@ -12,6 +12,7 @@ import {
   assertSameFiles,
   dialling,
   makeModel,
+  NEVER,
   pushFrom,
   SHARD_BYTES,
   shardOf,
@@ -19,20 +20,15 @@ import {
 } from "./push_fixture.ts";
 import { cleanEnvironment, headraceProgram, runHeadrace } from "./run_headrace.ts";
 
-const STOPPED = new Error("stopped by the test");
-
-/** Pushes until `count` tensors have arrived, then gives up. */
+/** Pushes until `count` tensors have arrived and the server hangs up. */
 async function pushPartOf(source: string, target: string, count: number): Promise<void> {
   await withAccepting(target, async (accepting) => {
-    const stop = new AbortController();
+    const { peer } = dialling(accepting.url, { retry: { maxRetries: 0 } });
+    accepting.beforeAccept = ({ tensor }) => (tensor === "d" ? NEVER : undefined);
     accepting.onArrived = (before) => {
-      if (before === count) stop.abort(STOPPED);
+      if (before === count) for (const serving of accepting.host.peers) void serving.close();
     };
-    await assertRejects(
-      () => pushFrom(source, accepting.url, { signal: stop.signal }),
-      Error,
-      /stopped by the test/,
-    );
+    await assertRejects(() => pushFrom(source, accepting.url, { peer }), HeadraceError, /./);
   });
 }
 
@@ -80,6 +76,8 @@ export const pushSuite: Suite = ({ test }) => {
       await withAccepting(target, async (accepting) => {
         const { peer, connections } = dialling(accepting.url);
         let arrivedBytes = 0;
+        accepting.beforeAccept = ({ tensor }) =>
+          tensor === "d" && connections.length === 1 ? NEVER : undefined;
         accepting.onArrived = (before, transfer) => {
           if (connections.length === 1) arrivedBytes += transfer.progress.bytes;
           if (before === 8) connections[0]?.close(new TransportError("cut by the test"));
@@ -128,11 +126,13 @@ export const pushSuite: Suite = ({ test }) => {
       await makeModel(source, 50);
       await withAccepting(target, async (accepting) => {
         let changed: Promise<void> | undefined;
-        accepting.onArrived = (before) => {
-          if (before === 6) changed = writeFile(join(source, "w-1-of-3.safetensors"), shardOf(98));
+        accepting.beforeAccept = ({ tensor }) => {
+          if (tensor !== "d") return undefined;
+          changed ??= writeFile(join(source, "w-1-of-3.safetensors"), shardOf(98));
+          return changed;
         };
         await pushFrom(source, accepting.url);
-        await changed;
+        assert.isDefined(changed);
       });
       await assertSameFiles(join(target, "gpt"), source);
     }));

@@ -11,7 +11,9 @@ import { encodeHeader } from "../../lib/formats/safetensors/encode_header.ts";
 import { PeerHost } from "../../lib/session/host.ts";
 import { TensorPeer, type TensorPeerOptions } from "../../lib/session/peer.ts";
 import type { Transfer } from "../../lib/session/transfer.ts";
+import type { TensorAddress } from "../../lib/tensor/address.ts";
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
+import type { SinkStore } from "../../lib/tensor/sink.ts";
 import { bytesOf } from "../checkpoint/staging_fixture.ts";
 
 export const SHARD_BYTES: number = 4 * 1_200_000;
@@ -55,7 +57,12 @@ export interface Accepting {
   readonly host: PeerHost;
   /** Told of each tensor that has arrived, with the number of those before it. */
   onArrived: (count: number, transfer: Transfer) => void;
+  /** Asked before a tensor is accepted; holds it back until its promise is kept. */
+  beforeAccept: (address: TensorAddress) => Promise<void> | undefined;
 }
+
+/** A promise that is never kept: what waits for it comes no further. */
+export const NEVER: Promise<void> = new Promise(() => {});
 
 /** Runs `body` beside a peer that accepts pushes into the folder; `undefined` accepts none. */
 export async function withAccepting(
@@ -72,9 +79,22 @@ export async function withAccepting(
       () => {},
     );
   };
-  const peer = () => ({ ...(store && { sinks: store.session() }), onTransfer });
+  const peer = () => {
+    const session = store?.session();
+    if (!session) return { onTransfer };
+    const accept: SinkStore["accept"] = async (address, ...rest) => {
+      await accepting.beforeAccept(address);
+      return session.accept(address, ...rest);
+    };
+    return { sinks: { accept }, onTransfer };
+  };
   const host = new PeerHost(listener.connections, { peer });
-  const accepting: Accepting = { url: listener.url, host, onArrived() {} };
+  const accepting: Accepting = {
+    url: listener.url,
+    host,
+    onArrived() {},
+    beforeAccept: () => undefined,
+  };
   try {
     await body(accepting);
   } finally {
