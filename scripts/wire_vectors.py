@@ -268,7 +268,7 @@ def transfer(
     descriptor = {"dtype": "U8", "shape": [length], "byteLength": length}
     offer = {
         **OFFER, "descriptor": descriptor, "digest": digest, "codecs": ["deflate"],
-        "chunkBytes": 64 << 20,
+        "chunkBytes": max(1024, chunk_end(0, chunk_bytes, length) if length else 0),
     }  # fmt: skip
     frames: list[list] = [[control("offer", stream, offer).hex()]]
     chunks, at = [], 0

@@ -2,7 +2,7 @@
 import { IntegrityError } from "../errors.ts";
 import { type Sha256, sha256 } from "../platform/sha256.ts";
 import { checkAddress, formatAddress, type TensorAddress } from "../tensor/address.ts";
-import { MAX_CHUNK_BYTES, type TensorChunk } from "../tensor/chunk.ts";
+import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type TensorChunk } from "../tensor/chunk.ts";
 import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
 import { tensorRoot } from "../tensor/root.ts";
 import { chunkHeadOf, writeChunkFront } from "../wire/chunk_head.ts";
@@ -46,7 +46,8 @@ export interface FrameEncoderOptions {
  * fragments, the leaves' digests, and at the end the tensor's root. Every `Uint8Array` that comes
  * out is one whole frame.
  *
- * The stream errors with an {@linkcode IntegrityError} at source when the chunks end before the
+ * The offer goes out with the first chunk, whose length it gives as the longest; a longer one later
+ * is a `TypeError`. The stream errors with an {@linkcode IntegrityError} at source when the chunks end before the
  * tensor does or go on after it.
  *
  * @throws {TypeError | RangeError} for an address, descriptor, id, version, priority, stream or
@@ -82,22 +83,30 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
     const version = options.version ?? crypto.getRandomValues(new Uint8Array(16));
     const digests: Uint8Array[] = [];
     let sentBytes = 0;
+    /** The longest chunk that was promised: the first is the longest that a chunker makes. */
+    let chunkBytes: number | undefined;
+    const promise = (longestBytes: number): Uint8Array => {
+      chunkBytes = Math.max(MIN_CHUNK_BYTES, longestBytes);
+      return encodeMessage("offer", stream, {
+        id: options.id ?? crypto.getRandomValues(new Uint8Array(ID_BYTES)),
+        epoch: 0,
+        address,
+        descriptor,
+        version,
+        priority: options.priority ?? 50,
+        digest,
+        codecs,
+        chunkBytes,
+      });
+    };
     super({
-      start(controller) {
-        const offer = {
-          id: options.id ?? crypto.getRandomValues(new Uint8Array(ID_BYTES)),
-          epoch: 0,
-          address,
-          descriptor,
-          version,
-          priority: options.priority ?? 50,
-          digest,
-          codecs,
-          chunkBytes: MAX_CHUNK_BYTES,
-        };
-        controller.enqueue(encodeMessage("offer", stream, offer));
-      },
       transform(chunk, controller) {
+        if (chunkBytes === undefined) controller.enqueue(promise(chunk.rawBytes));
+        if (chunk.rawBytes > (chunkBytes ?? 0)) {
+          throw new TypeError(
+            `A chunk of ${chunk.rawBytes} bytes came after a first one of ${chunkBytes}: the first must be the longest`,
+          );
+        }
         for (const leaf of chunk.leafDigests ?? []) {
           digests[leaf.index] = leaf.digest;
           const page = { firstLeaf: leaf.index, digests: [leaf.digest] };
@@ -109,6 +118,7 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
         sentBytes += chunk.rawBytes;
       },
       async flush(controller) {
+        if (chunkBytes === undefined) controller.enqueue(promise(MIN_CHUNK_BYTES));
         if (sentBytes !== descriptor.byteLength) {
           throw new IntegrityError(
             "source",
