@@ -48,6 +48,7 @@ import { mutatedTransfersSuite } from "./streams/mutated_transfers.ts";
 import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
 import { replayBufferSuite } from "./streams/replay_buffer.ts";
+import { retryingWriterSuite } from "./streams/retrying_writer.ts";
 import { verifierStreamSuite } from "./streams/verifier_stream.ts";
 import { addressSuite } from "./tensor/address.ts";
 import { bitmapSuite } from "./tensor/bitmap.ts";
@@ -102,6 +103,7 @@ export const portableSuites: readonly Suite[] = [
   replayBufferSuite,
   sessionTransfersSuite,
   hostileSenderSuite,
+  retryingWriterSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,

@@ -65,3 +65,13 @@ export class ManualClock implements Clock {
 export async function settle(): Promise<void> {
   for (let i = 0; i < 4; i++) await turn();
 }
+
+/** Waits until a count is above zero and has not moved for many turns of the event loop. */
+export async function quiet(count: () => number): Promise<void> {
+  let last = -1;
+  for (let still = 0; still < 30; still++) {
+    await settle();
+    if (count() === 0 || count() !== last) still = 0;
+    last = count();
+  }
+}
