@@ -140,7 +140,12 @@ function tellTransfer(report: Report, transfer: Transfer): void {
     });
     const logger = getLogger(["headrace", "serve"]);
     if (error === undefined) logger.debug`${direction} ${address} ${status}, ${wireBytes} bytes`;
-    else logger.info`${direction} ${address} ${status}: ${describeError(error).message}`;
+    else {
+      const { code, message } = describeError(error);
+      // The other end is not told what is wrong with the files here, so that this must be seen.
+      if (code === "storage") logger.warning`${direction} ${address} ${status}: ${message}`;
+      else logger.info`${direction} ${address} ${status}: ${message}`;
+    }
   };
   transfer.done.then(
     () => tell("complete"),
