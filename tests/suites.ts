@@ -12,6 +12,7 @@ import { demoSuite } from "./cli/demo.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { pullSuite } from "./cli/pull.ts";
+import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
 import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pushSuite } from "./cli/push.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
@@ -140,6 +141,7 @@ export const ioSuites: readonly Suite[] = [
   stagedOutputFaultsSuite,
   pullSuite,
   pullKilledSuite,
+  pullChangedSourceSuite,
   acceptStoreSuite,
   pushSuite,
 ];

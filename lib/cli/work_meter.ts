@@ -20,10 +20,11 @@ export class WorkMeter {
     this.#report = report;
   }
 
-  /** Work of this many bytes begins. */
+  /** Work of this many bytes begins, or begins anew. */
   begin(totalBytes: number): void {
     this.totalBytes = totalBytes;
     this.#doneBytes = 0;
+    this.#doneResumedBytes = 0;
     this.#timer ??= setInterval(() => this.#show(), INTERVAL_MS);
   }
 
