@@ -44,6 +44,7 @@ import { chunksFromSuite } from "./streams/chunks_from.ts";
 import { compressorStreamSuite } from "./streams/compressor_stream.ts";
 import { frameDecoderStreamSuite } from "./streams/frame_decoder_stream.ts";
 import { frameEncoderStreamSuite } from "./streams/frame_encoder_stream.ts";
+import { frameLinkSuite } from "./streams/frame_link.ts";
 import { leafCollectorSuite } from "./streams/leaf_collector.ts";
 import { mutatedTransfersSuite } from "./streams/mutated_transfers.ts";
 import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
@@ -105,6 +106,7 @@ export const portableSuites: readonly Suite[] = [
   sessionTransfersSuite,
   hostileSenderSuite,
   retryingWriterSuite,
+  frameLinkSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,

@@ -200,6 +200,8 @@ export class FrameLink {
   /** Ends the connection at once. An `error` is what {@linkcode closed} then rejects with. */
   close(error?: unknown): void {
     if (this.#isOver) return;
+    // Once GOODBYE is said, the other end may well be the first to let go.
+    if (this.#leaving && error instanceof TransportError) return this.close();
     this.#isOver = true;
     this.#cancelTimer();
     this.#greeted.reject(error ?? new TransportError(`${this.remote} left`));
