@@ -13,6 +13,7 @@ import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { pullSuite } from "./cli/pull.ts";
 import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
+import { pullFaultsSuite } from "./cli/pull_faults.ts";
 import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pushSuite } from "./cli/push.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
@@ -144,6 +145,7 @@ export const ioSuites: readonly Suite[] = [
   pullSuite,
   pullKilledSuite,
   pullChangedSourceSuite,
+  pullFaultsSuite,
   acceptStoreSuite,
   pushSuite,
 ];

@@ -13,6 +13,7 @@ import { describeError, UsageError } from "./describe_error.ts";
 import { peerOptions, readPem } from "./dial.ts";
 import { checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
 import { loadSettings } from "./load_settings.ts";
+import { isOwnFault, loggedStore } from "./logged_store.ts";
 import type { Report } from "./report.ts";
 import { tcpTransport } from "./runtime.ts";
 import { stdinEnd } from "./stdin_end.ts";
@@ -96,7 +97,7 @@ export const serveCommand: Command = defineVerb({
           listeners.push(listener);
           const peer = (): TensorPeerOptions => ({
             ...peerOptions(settings),
-            ...(store && { store }),
+            ...(store && { store: loggedStore(store) }),
             ...(accepted && { sinks: accepted.session() }),
             ...(token !== undefined && { authorise: (found) => isSameToken(token, found) }),
             digests,
@@ -141,9 +142,8 @@ function tellTransfer(report: Report, transfer: Transfer): void {
     const logger = getLogger(["headrace", "serve"]);
     if (error === undefined) logger.debug`${direction} ${address} ${status}, ${wireBytes} bytes`;
     else {
-      const { code, message } = describeError(error);
-      // The other end is not told what is wrong with the files here, so that this must be seen.
-      if (code === "storage") logger.warning`${direction} ${address} ${status}: ${message}`;
+      const { message } = describeError(error);
+      if (isOwnFault(error)) logger.warning`${direction} ${address} ${status}: ${message}`;
       else logger.info`${direction} ${address} ${status}: ${message}`;
     }
   };

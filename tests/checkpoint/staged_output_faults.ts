@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
   closeSync,
@@ -31,6 +30,7 @@ import { withTempFolder } from "../formats/temp_folder.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { startChild } from "./child.ts";
+import { withMount } from "./mount.ts";
 import {
   bytesOf,
   fetchTensor,
@@ -82,31 +82,6 @@ async function resume(folder: string): Promise<{ held: number[] | undefined; has
   const held = await heldIndices(sinkOf(output, "f", 0, body.byteLength));
   await output.release();
   return { held, hashed };
-}
-
-/** Runs the body with a file system of its own, or says loudly why not. */
-async function withMount(
-  folder: string,
-  options: string,
-  body: (mount: string, remount: (options: string) => void) => Promise<void>,
-): Promise<void> {
-  const mount = join(folder, "mount");
-  mkdirSync(mount);
-  const made = spawnSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", mount]);
-  if (made.status !== 0) {
-    console.warn(
-      `SKIPPED here: a small file system cannot be mounted (${made.stderr ?? "no mount"})`,
-    );
-    return;
-  }
-  try {
-    await body(mount, (changed) => {
-      const { status } = spawnSync("mount", ["-o", `remount,${changed}`, mount]);
-      assert.equal(status, 0);
-    });
-  } finally {
-    spawnSync("umount", ["-l", mount]);
-  }
 }
 
 export const stagedOutputFaultsSuite: Suite = ({ test }) => {

@@ -45,6 +45,7 @@ export class HeadraceProcess {
   readonly #lines: string[] = [];
   readonly #events: JsonEvent[] = [];
   readonly #waiters = new Set<Waiter>();
+  readonly #stderrLooks = new Set<() => void>();
   #stderr = "";
   #isOver = false;
 
@@ -62,6 +63,7 @@ export class HeadraceProcess {
     child.stdin.on("error", () => {});
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
+      for (const look of this.#stderrLooks) look();
     });
     const lines = createInterface({ input: child.stdout });
     lines.on("line", (line) => this.#heard(line));
@@ -96,6 +98,19 @@ export class HeadraceProcess {
         reject: () => reject(this.#without(name)),
       };
       this.#waiters.add(waiter);
+    });
+  }
+
+  /** Fulfils once stderr has matched; never, when that does not come. */
+  logged(pattern: RegExp): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!pattern.test(this.#stderr)) return;
+        this.#stderrLooks.delete(look);
+        resolve();
+      };
+      this.#stderrLooks.add(look);
+      look();
     });
   }
 
