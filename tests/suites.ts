@@ -35,6 +35,7 @@ import { checksSuite } from "./scripts/checks.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { linkMeterSuite } from "./session/link_meter.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
+import { recoverySuite } from "./session/recovery.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
@@ -108,6 +109,7 @@ export const portableSuites: readonly Suite[] = [
   hostileSenderSuite,
   retryingWriterSuite,
   frameLinkSuite,
+  recoverySuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,

@@ -117,6 +117,8 @@ interface Attempt {
   /** The verified root, once it is done. */
   readonly root?: Uint8Array | undefined;
   cancel(reason: unknown): void;
+  /** Ends it without a word. */
+  fail(reason: unknown): void;
 }
 
 const DEFAULT_PRIORITY = 50;
@@ -340,7 +342,11 @@ export class TensorPeer implements AsyncDisposable {
   async close(
     reason: unknown = new DOMException("The peer was closed", "AbortError"),
   ): Promise<void> {
-    for (const transfer of this.transfers) transfer.cancel(reason);
+    // Nothing is cancelled at the other end: for a peer that dials, GOODBYE is one more cut.
+    for (const transfer of this.transfers) {
+      transfer.settle("cancelled", reason);
+      this.#attempts.get(transfer)?.fail(reason);
+    }
     const link = this.#dialler.current?.link;
     this.#dialler.close(reason);
     await link?.goodbye();
@@ -442,7 +448,9 @@ export class TensorPeer implements AsyncDisposable {
         await current.done;
         transfer.complete(current.root);
       } catch (error) {
-        if (meter.verifiedBytes > verifiedBytes) failures = 0;
+        // A tensor that keeps changing is no progress, however much of it was verified.
+        const isChange = error instanceof IntegrityError;
+        if (meter.verifiedBytes > verifiedBytes && !isChange) failures = 0;
         verifiedBytes = meter.verifiedBytes;
         const isFinal = isPinned && error instanceof HeadraceError && error.code === "integrity";
         try {
