@@ -33,6 +33,7 @@ import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
+import { lifecycleSuite } from "./session/lifecycle.ts";
 import { linkMeterSuite } from "./session/link_meter.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
 import { recoverySuite } from "./session/recovery.ts";
@@ -110,6 +111,7 @@ export const portableSuites: readonly Suite[] = [
   retryingWriterSuite,
   frameLinkSuite,
   recoverySuite,
+  lifecycleSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,

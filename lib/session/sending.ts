@@ -263,18 +263,23 @@ export class Sending implements StreamParty {
         else sent = (await this.#sendAgain(segments, codecs, sent)).sent;
       }
       const release = await channel.pace.turns.take(offer.priority);
+      if (this.#isOver) {
+        release();
+        break;
+      }
       const prepared = prepareSegment(at, end, segments);
       sent = Promise.all([prepared, sent])
         .then(([segment]) => this.#transmit(segment, codecs))
         .finally(release);
-      sent.catch(() => {});
+      // Whoever waits for credit meanwhile would not learn of it otherwise.
+      sent.catch((error) => this.#giveUp(error));
       await prepared;
     }
     return { sent };
   }
 
   async #transmit(segment: Segment, codecs: readonly string[]): Promise<void> {
-    if (this.#isOver) return;
+    if (this.#isOver) return segment.release();
     const { channel, meter } = this.#options;
     if (segment.digests.length > 0) {
       const page = { firstLeaf: segment.firstLeaf, digests: segment.digests };
@@ -318,21 +323,21 @@ export class Sending implements StreamParty {
     const send = (run: readonly Uint8Array[], firstLeaf: number, flags: number) => {
       const body = encodeDigestPage({ firstLeaf, digests: run });
       const frame = encodeChecked(FRAME.digests, this.#stream, body, flags | FLAG_QUERY);
-      this.#options.channel.link.send(frame);
+      return this.#options.channel.link.write(frame);
     };
     this.#isAnswering = true;
     let run: Uint8Array[] = [];
     let first = 0;
     for await (const leaf of this.#readDigests(this.#leafTotal, asked)) {
       if (run.length === PAGE_DIGESTS || leaf.index !== first + run.length) {
-        if (run.length > 0) send(run, first, 0);
+        if (run.length > 0) await send(run, first, 0);
         run = [];
         first = leaf.index;
       }
       run.push(leaf.digest);
     }
     this.#isAnswering = false;
-    send(run, first, FLAG_LAST);
+    await send(run, first, FLAG_LAST);
   }
 
   /** Digests in order, read from the source where they are not known; says so when that takes long. */
