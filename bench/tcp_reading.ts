@@ -1,5 +1,5 @@
-// Which way of reading a TCP socket is the fastest that is correct? The reader copies each byte once
-// into a tensor's buffer, as the session does.
+// Which way of reading a TCP socket is the fastest that is correct?
+// The reader copies each byte once into a tensor's buffer, as the session does.
 //
 //   node bench/tcp_reading.ts [--rounds=15] [--bytes=1073741824] [--only=NAME,NAME]
 import { createHash } from "node:crypto";
