@@ -16,6 +16,7 @@ import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
 import { pullFaultsSuite } from "./cli/pull_faults.ts";
 import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pushSuite } from "./cli/push.ts";
+import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
@@ -32,6 +33,8 @@ import { safetensorsWriterSuite } from "./formats/safetensors/writer.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
+import { pairingsSuite } from "./scripts/pairings.ts";
+import { budgetSuite } from "./session/budget.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { lifecycleSuite } from "./session/lifecycle.ts";
 import { linkMeterSuite } from "./session/link_meter.ts";
@@ -45,6 +48,7 @@ import { chunkCollectorSuite } from "./streams/chunk_collector.ts";
 import { chunkerStreamSuite } from "./streams/chunker_stream.ts";
 import { chunksFromSuite } from "./streams/chunks_from.ts";
 import { compressorStreamSuite } from "./streams/compressor_stream.ts";
+import { diallerSuite } from "./streams/dialler.ts";
 import { frameDecoderStreamSuite } from "./streams/frame_decoder_stream.ts";
 import { frameEncoderStreamSuite } from "./streams/frame_encoder_stream.ts";
 import { frameLinkSuite } from "./streams/frame_link.ts";
@@ -112,6 +116,7 @@ export const portableSuites: readonly Suite[] = [
   frameLinkSuite,
   recoverySuite,
   lifecycleSuite,
+  diallerSuite,
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,
@@ -124,6 +129,7 @@ export const portableSuites: readonly Suite[] = [
   ledgerSuite,
   linkMeterSuite,
   memorySinkSuite,
+  budgetSuite,
   refetchCreditSuite,
   quantitySuite,
   jsonFaultSuite,
@@ -150,6 +156,8 @@ export const ioSuites: readonly Suite[] = [
   pullKilledSuite,
   pullChangedSourceSuite,
   pullFaultsSuite,
+  serveGarbageSuite,
+  pairingsSuite,
   acceptStoreSuite,
   pushSuite,
 ];
