@@ -1,0 +1,127 @@
+import { connect, type Socket } from "node:net";
+import { assert } from "chai";
+import { DEFAULT_LIMITS } from "../../lib/limits.ts";
+import type { Suite } from "../harness.ts";
+import type { JsonEvent } from "./support/headrace_process.ts";
+import { doneOf, type LabServer, withLab } from "./support/lab.ts";
+import { assertSameFolder, type ModelPlan, modelBytes, randomBytes } from "./support/model.ts";
+
+const MiB = 1024 * 1024;
+const PLAN: ModelPlan = { shards: 3, tensors: 3, tensorBytes: 4 * MiB, seed: 6 };
+/** The transfer goes on for longer than any of the others may stay. */
+const BYTES_PER_SECOND = modelBytes(PLAN) / 9;
+const SILENT = 1000;
+/** Timers and a machine that is busy with a thousand connections. */
+const LATE_MS = 2_500;
+
+/** The beginning of a TLS 1.2 handshake that offers one cipher suite. */
+const TLS_HELLO = Uint8Array.from([
+  ...[0x16, 0x03, 0x01, 0x00, 0x2f, 0x01, 0x00, 0x00, 0x2b, 0x03, 0x03],
+  ...randomBytes(32, 1),
+  ...[0x00, 0x00, 0x02, 0x13, 0x01, 0x01, 0x00],
+]);
+
+/** Somebody who connects and speaks no headrace. */
+class Stranger {
+  /** Milliseconds between its connection and the server's end of it. */
+  readonly closedAfterMs: Promise<number>;
+  /** What the server knows it by. */
+  readonly remote: string;
+  readonly #socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.remote = `tcp://127.0.0.1:${socket.localPort}`;
+    const openedAt = performance.now();
+    this.closedAfterMs = new Promise((resolve) => {
+      socket.once("close", () => resolve(performance.now() - openedAt));
+    });
+    socket.on("error", () => {}).resume();
+  }
+
+  static async connect(url: string): Promise<Stranger> {
+    const port = Number(url.split(":").at(-1));
+    const socket = connect({ port, host: "127.0.0.1" });
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve).once("error", reject);
+    });
+    return new Stranger(socket);
+  }
+
+  send(bytes: Uint8Array | string): this {
+    this.#socket.write(bytes);
+    return this;
+  }
+
+  /** A byte a second, for as long as it may. */
+  drip(bytes: Uint8Array): this {
+    let at = 0;
+    const timer = setInterval(() => this.#socket.write(bytes.subarray(at, ++at)), 1000);
+    this.#socket.once("close", () => clearInterval(timer));
+    return this;
+  }
+}
+
+/** What the server said of the end of a stranger's connection. */
+function endOf(server: LabServer, remote: string): Promise<JsonEvent> {
+  return server.process.event("connection", (event) => event.remote === remote);
+}
+
+export const serveGarbageSuite: Suite = ({ test }) => {
+  test("headrace serve: who speaks no headrace is closed with a reason, and disturbs nobody", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const server = await lab.serve([source]);
+      const link = await lab.slowLink(server.url, BYTES_PER_SECOND);
+      const out = lab.path("out");
+      const pull = lab.start(["pull", `${link.url}/llama`, "-o", out]);
+      let isOver = false;
+      const done = pull.exit.finally(() => {
+        isOver = true;
+      });
+      await link.passed(MiB);
+
+      const stranger = () => Stranger.connect(server.url);
+      const preamble = new TextEncoder().encode("HEADRACE");
+      const speaking = {
+        http: (await stranger()).send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+        tls: (await stranger()).send(TLS_HELLO),
+        random: (await stranger()).send(randomBytes(100_000, 2)),
+      };
+      for (const [what, one] of Object.entries(speaking)) {
+        const { error } = await endOf(server, one.remote);
+        assert.equal((error as JsonEvent | undefined)?.code, "protocol", what);
+        assert.isBelow(await one.closedAfterMs, DEFAULT_LIMITS.helloTimeoutMs, what);
+      }
+
+      const slow = (await stranger()).drip(preamble);
+      const silent: Stranger[] = [];
+      for (let n = 0; n < SILENT; n += 50) {
+        silent.push(...(await Promise.all(Array.from({ length: 50 }, stranger))));
+      }
+      // While they are there, a new peer gets in.
+      const listed = doneOf(await lab.run(["ls", `${server.url}/llama`]));
+      assert.equal(listed.tensors, 14);
+
+      let evicted = 0;
+      for (const one of silent) {
+        const { error } = await endOf(server, one.remote);
+        const { code, message } = error as { code: string; message: string };
+        if (code === "limit") evicted++;
+        else assert.match(message, /did not say HELLO within 5000 ms/);
+      }
+      assert.isAtLeast(evicted, SILENT - DEFAULT_LIMITS.maxSilentConnections);
+      assert.isBelow(evicted, SILENT);
+      const all = await Promise.all([slow, ...silent].map((one) => one.closedAfterMs));
+      assert.isBelow(Math.max(...all), DEFAULT_LIMITS.helloTimeoutMs + LATE_MS);
+      await endOf(server, slow.remote);
+      for (const { remote } of [slow, ...Object.values(speaking)]) {
+        await server.process.logged(new RegExp(`${remote} was closed: (protocol|limit|transport)`));
+      }
+
+      assert.isFalse(isOver, "the transfer should have gone on all the while");
+      const { retries, resumedBytes } = doneOf(await done);
+      assert.deepEqual({ retries, resumedBytes }, { retries: 0, resumedBytes: 0 });
+      await assertSameFolder(out, source);
+    }));
+};
