@@ -26,7 +26,10 @@ export interface Limits {
   maxTransfers: number;
   /** Uncompressed bytes that one transfer may be ahead of its consumer. At least one chunk is always allowed. */
   transferWindowBytes: number;
-  /** Uncompressed bytes that all transfers of a connection may be ahead of their consumers. */
+  /**
+   * Uncompressed bytes that all transfers of a connection into files and memory may be ahead of
+   * their consumers; a further one waits before it is accepted. One transfer is always let through.
+   */
   connectionWindowBytes: number;
   /** Connections that have not said HELLO yet; the oldest gives way. */
   maxSilentConnections: number;
@@ -36,6 +39,8 @@ export interface Limits {
   pingIntervalMs: number;
   /** Quiet time after which the connection counts as dead; any frame resets it. */
   idleTimeoutMs: number;
+  /** How long a transfer or listing may stand still while it is the other end's turn. */
+  stallTimeoutMs: number;
   /** How long a dial may take. */
   connectTimeoutMs: number;
   /** Entries of one listing. */
@@ -62,6 +67,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   helloTimeoutMs: 5_000,
   pingIntervalMs: 5_000,
   idleTimeoutMs: 30_000,
+  stallTimeoutMs: 60_000,
   connectTimeoutMs: 10_000,
   maxListEntries: 1_000_000,
   maxSafetensorsHeaderBytes: 100 * 1000 * 1000,

@@ -34,6 +34,7 @@ import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
+import { budgetSuite } from "./session/budget.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { lifecycleSuite } from "./session/lifecycle.ts";
 import { linkMeterSuite } from "./session/link_meter.ts";
@@ -128,6 +129,7 @@ export const portableSuites: readonly Suite[] = [
   ledgerSuite,
   linkMeterSuite,
   memorySinkSuite,
+  budgetSuite,
   refetchCreditSuite,
   quantitySuite,
   jsonFaultSuite,

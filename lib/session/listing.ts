@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 import { deferred } from "../deferred.ts";
-import { IntegrityError, LimitError, ProtocolError } from "../errors.ts";
+import { IntegrityError, LimitError, ProtocolError, TransportError } from "../errors.ts";
 import { type AddressPattern, formatAddress } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import { leafCount } from "../tensor/leaf.ts";
@@ -13,6 +13,7 @@ import type { List } from "../wire/messages.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { LeafDigests } from "./leaf_digests.ts";
 import type { SessionContext } from "./session_context.ts";
+import { StallWatch } from "./stall_watch.ts";
 
 const PAGE_BYTES = 32 * 1024;
 const PHASE_INTERVAL_MS = 1000;
@@ -24,12 +25,20 @@ export class ListingRequest implements StreamParty {
   readonly #channel: Channel;
   readonly #maxEntries: number;
   readonly #stream: number;
+  readonly #watch: StallWatch;
   #isOver = false;
 
-  constructor(channel: Channel, pattern: AddressPattern, roots: boolean, maxEntries: number) {
+  constructor(channel: Channel, pattern: AddressPattern, roots: boolean, context: SessionContext) {
+    const { stallTimeoutMs: timeoutMs, maxListEntries } = context.limits;
     this.#channel = channel;
-    this.#maxEntries = maxEntries;
+    this.#maxEntries = maxListEntries;
     this.#stream = channel.add(this);
+    this.#watch = new StallWatch({
+      clock: context.clock,
+      timeoutMs,
+      isWaiting: () => true,
+      onStall: () => this.cancel(new TransportError(`The listing stood still for ${timeoutMs} ms`)),
+    });
     channel.link.send(encodeMessage("list", this.#stream, { pattern, roots }));
   }
 
@@ -39,6 +48,7 @@ export class ListingRequest implements StreamParty {
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
+    this.#watch.heard();
     if (header.type === FRAME.phase) return;
     if (header.type !== FRAME.listing) {
       throw new ProtocolError(`A listing cannot hold a ${frameName(header.type)} frame`);
@@ -52,6 +62,7 @@ export class ListingRequest implements StreamParty {
     }
     if ((header.flags & FLAG_LAST) === 0) return;
     this.#isOver = true;
+    this.#watch.stop();
     this.#channel.remove(this.#stream);
     this.#done.resolve(this.#entries);
   }
@@ -65,6 +76,7 @@ export class ListingRequest implements StreamParty {
 
   fail(error: unknown): void {
     this.#isOver = true;
+    this.#watch.stop();
     this.#done.reject(error);
   }
 }

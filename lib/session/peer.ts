@@ -274,6 +274,7 @@ export class TensorPeer implements AsyncDisposable {
         context: this.#context,
         meter,
         digest,
+        isReaderPaced: stream !== undefined,
         open: async (offer) => {
           checkOffer(offer, request);
           transfer.enter("moving", offer.descriptor);
@@ -318,11 +319,10 @@ export class TensorPeer implements AsyncDisposable {
   ): Promise<ListingEntry[]> {
     const { roots = false, signal } = options;
     const wanted = typeof pattern === "string" ? parsePattern(pattern) : pattern;
-    const { maxListEntries } = this.#context.limits;
     for (let failures = 1; ; failures++) {
       try {
         const channel = await this.#dialler.link(signal);
-        const listing = new ListingRequest(channel, wanted, roots, maxListEntries);
+        const listing = new ListingRequest(channel, wanted, roots, this.#context);
         return await abortable(listing.done, signal).finally(() => listing.cancel(signal?.reason));
       } catch (error) {
         signal?.throwIfAborted();
@@ -371,8 +371,11 @@ export class TensorPeer implements AsyncDisposable {
   async #greet(connection: Connection, signal: AbortSignal): Promise<Channel> {
     const { clock, limits } = this.#context;
     const accepted = this.#options.accepted ?? false;
-    const channel = new Channel(!accepted, limits.maxTransfers, new Pace(clock), (...began) =>
-      this.#answer(...began),
+    const channel = new Channel(
+      !accepted,
+      limits.maxTransfers,
+      new Pace(clock, limits.connectionWindowBytes),
+      (...began) => this.#answer(...began),
     );
     const link = await FrameLink.open(connection, {
       hello: this.#hello,

@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import { decodeChunk } from "../codec/decode_chunk.ts";
 import { deferred } from "../deferred.ts";
-import { IntegrityError, LimitError, ProtocolError } from "../errors.ts";
+import { IntegrityError, LimitError, ProtocolError, TransportError } from "../errors.ts";
 import { ChunkCollector } from "../streams/chunk_collector.ts";
 import { LeafCollector, type WholeLeaf } from "../streams/leaf_collector.ts";
 import { verifyChecksum } from "../streams/verifier_stream.ts";
@@ -22,6 +22,7 @@ import { LeafBuffers } from "./leaf_buffers.ts";
 import { LeafLedger } from "./leaf_ledger.ts";
 import { rangeFrames, rangesOf } from "./range_frames.ts";
 import type { SessionContext } from "./session_context.ts";
+import { StallWatch } from "./stall_watch.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
 
 /** What a {@linkcode Receiving} receives, and where it goes. */
@@ -34,6 +35,8 @@ export interface ReceivingOptions {
   readonly open: (offer: Offer) => Promise<TensorSink>;
   /** The stream and the offer that the other end began it with; left out, one is begun here. */
   readonly pushed?: { readonly stream: number; readonly offer: Offer };
+  /** Whether the tensor goes to a reader, at the reader's pace: its window is then its own affair. */
+  readonly isReaderPaced?: boolean;
   /** Told when the sender is busy with something else than sending. */
   readonly onPhase?: (phase: string) => void;
 }
@@ -78,6 +81,10 @@ export class Receiving implements StreamParty {
   #isFinishing = false;
   /** Whether the sink is making the tensor final: what happens to the link does not matter any more. */
   #isCommitting = false;
+  /** Whether the next step is this end's; the sender is not to blame for it. */
+  #isOurTurn = false;
+  readonly #watch: StallWatch;
+  #giveBack: () => void = () => {};
   /** Chunks and leaves between their arrival and their being safe. */
   #busy = 0;
   /** Asynchronous codecs and digests keep the order through this. */
@@ -87,6 +94,16 @@ export class Receiving implements StreamParty {
   constructor(options: ReceivingOptions) {
     this.#options = options;
     this.stream = options.pushed?.stream ?? options.channel.add(this);
+    const { clock, limits } = options.context;
+    this.#watch = new StallWatch({
+      clock,
+      timeoutMs: limits.stallTimeoutMs,
+      isWaiting: () => this.#busy === 0 && !this.#isOurTurn,
+      onStall: () =>
+        this.#giveUp(
+          new TransportError(`The transfer stood still for ${limits.stallTimeoutMs} ms`),
+        ),
+    });
     if (options.pushed) this.#begin(options.pushed.offer);
   }
 
@@ -113,6 +130,8 @@ export class Receiving implements StreamParty {
   }
 
   async #letGo(): Promise<void> {
+    this.#watch.stop();
+    this.#giveBack();
     await this.#sink?.release();
   }
 
@@ -134,6 +153,7 @@ export class Receiving implements StreamParty {
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
+    this.#watch.heard();
     switch (header.type) {
       case FRAME.offer:
         if (this.#isOffered) throw new ProtocolError("The peer offered twice");
@@ -160,6 +180,7 @@ export class Receiving implements StreamParty {
   }
 
   chunkData(bytes: Uint8Array): void {
+    this.#watch.heard();
     const chunk = this.#opened().chunks.data(bytes);
     if (!chunk) return;
     this.#options.meter.moved(chunk.bytes.byteLength);
@@ -175,6 +196,7 @@ export class Receiving implements StreamParty {
 
   #begin(offer: Offer): void {
     this.#isOffered = true;
+    this.#isOurTurn = true;
     this.#guard(async () => {
       const { context, channel, meter, digest } = this.#options;
       if (offer.chunkBytes > context.limits.maxChunkBytes || offer.digest !== digest) {
@@ -199,7 +221,11 @@ export class Receiving implements StreamParty {
       const keep = await this.#stillValid(offer, sink);
       await sink.begin(offer.version, keep);
       for (const leaf of keep) ledger.keep(leaf, false);
-      if (this.#isOver) return;
+      if (!this.#options.isReaderPaced) {
+        const wholeLeaves = this.#leafTotal * LEAF_BYTES;
+        this.#giveBack = await channel.pace.incoming.take(Math.min(windowBytes, wholeLeaves));
+      }
+      if (this.#isOver) return this.#giveBack();
       const buffers = new LeafBuffers(byteLength, sink, context.buffers);
       const chunks = new ChunkCollector(offer.codecs, (head) => buffers.allocate(head));
       this.#open = { offer, sink, ledger, buffers, chunks, leaves: new LeafCollector(byteLength) };
@@ -211,6 +237,7 @@ export class Receiving implements StreamParty {
       }
       const limit = ledger.grant() ?? 0;
       channel.link.send(encodeMessage("accept", this.stream, { limit }));
+      this.#isOurTurn = false;
     });
   }
 
@@ -229,14 +256,17 @@ export class Receiving implements StreamParty {
   }
 
   /** Asks for the sender's digests of the ledger's safe leaves. */
-  #compare(ledger: LeafLedger): Promise<Map<number, Uint8Array>> {
-    return new Promise((resolve) => {
+  async #compare(ledger: LeafLedger): Promise<Map<number, Uint8Array>> {
+    this.#isOurTurn = false;
+    const theirs = await new Promise<Map<number, Uint8Array>>((resolve) => {
       this.#compared = new Map();
       this.#comparing = resolve;
       for (const frame of haveFrames(this.stream, ledger.safe, true)) {
         this.#options.channel.link.send(frame);
       }
     });
+    this.#isOurTurn = true;
+    return theirs;
   }
 
   #heardDigests(header: FrameHeader, body: Uint8Array): void {
@@ -425,6 +455,7 @@ export class Receiving implements StreamParty {
     const { root, version } = this.#complete;
     this.#complete = undefined;
     this.#isFinishing = true;
+    this.#isOurTurn = true;
     const address = formatAddress(offer.address);
     if (!equalBytes(version, offer.version)) {
       throw new IntegrityError("source", `${address} changed while it was sent`, { address });
@@ -446,7 +477,7 @@ export class Receiving implements StreamParty {
     const { channel } = this.#options;
     channel.remove(this.stream);
     channel.link.send(encodeMessage("receipt", this.stream, { complete: true }));
-    await sink.release();
+    await this.#letGo();
     this.#done.resolve();
   }
 
@@ -471,6 +502,7 @@ export class Receiving implements StreamParty {
     await sink.begin(offer.version, keep);
     ledger.forget(differing);
     this.#isFinishing = false;
+    this.#isOurTurn = false;
     this.#refetch([...differing], "The tensor's root does not match");
   }
 }
