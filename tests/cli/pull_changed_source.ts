@@ -106,6 +106,32 @@ export const pullChangedSourceSuite: Suite = ({ test }) => {
       }));
   }
 
+  for (const when of ["between two runs", "while it is pulled"]) {
+    test(`headrace pull: ${when} other shards take the model's place, and nothing of the old comes`, () =>
+      withLab(async (lab) => {
+        const source = await lab.model("llama", OLD);
+        await rename(join(source, "config.json"), join(source, "tokenizer.json"));
+        const other = await lab.model("other", { ...NEW, shards: 2, tensors: 4, tensorBytes: MiB });
+        const server = await lab.serve([source]);
+        const link = await lab.slowLink(server.url, BYTES_PER_SECOND);
+        const out = lab.path("out");
+        let pull = lab.start(["pull", `${link.url}/llama`, "-o", out]);
+        await link.passed(SHARD_BYTES + MiB);
+        if (when === "between two runs") await pull.kill();
+        await rename(source, lab.path("old"));
+        await rename(other, source);
+        if (when === "between two runs") pull = lab.start(["pull", `${link.url}/llama`, "-o", out]);
+        const exit = await pull.exit;
+        // In between there is a moment without any model, which ends a pull.
+        if (exit.code !== 0) {
+          errorOf(exit);
+          assert.isEmpty(await finalNames(out));
+          doneOf(await lab.run(["pull", `${server.url}/llama`, "-o", out]));
+        }
+        await assertSameFolder(out, source);
+      }));
+  }
+
   test("headrace pull: a source that never stays the same ends it, with nothing under a final name", () =>
     withLab(async (lab) => {
       const source = await lab.model("llama", OLD);
