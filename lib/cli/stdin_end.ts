@@ -7,6 +7,11 @@
 export function stdinEnd(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     process.stdin.once("end", resolve).once("close", resolve).once("error", resolve).resume();
-    signal.addEventListener("abort", () => process.stdin.destroy(), { once: true });
+    const stop = () => {
+      // In Deno a read that is under way outlives destroy() and keeps the process; pause() ends it.
+      process.stdin.pause();
+      process.stdin.destroy();
+    };
+    signal.addEventListener("abort", stop, { once: true });
   });
 }

@@ -95,6 +95,24 @@ export const pullKilledSuite: Suite = ({ test }) => {
       assert.isAtLeast(done.retries as number, 2);
     }));
 
+  test("headrace serve: Ctrl-C ends it amid a transfer, which goes on with the one that follows", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const server = await lab.serve([source]);
+      const link = await lab.slowLink(server.url, BYTES_PER_SECOND);
+      const out = lab.path("out");
+      const environment = { OLLAMA_TENSOR_RETRY_DELAY: "100", OLLAMA_TENSOR_MAX_RETRIES: "20" };
+      const pull = lab.start(["pull", `${link.url}/llama`, "-o", out], { environment });
+      await more(link, 11 * MiB, pull);
+      server.process.signal("SIGINT");
+      assert.equal(errorOf(await server.process.exit, 130).code, "interrupted");
+      assert.isEmpty(await finalNames(out));
+      await lab.serve([source, "--listen", server.url]);
+      const done = doneOf(await pull.exit);
+      assert.isAtLeast(done.retries as number, 1);
+      await assertSameFolder(out, source);
+    }));
+
   test("headrace pull: the server back on another port, the same pull of the new URL goes on", () =>
     withLab(async (lab) => {
       const source = await lab.model("llama", PLAN);
