@@ -468,6 +468,7 @@ export class Receiving implements StreamParty {
     }
     if (this.#isOver) return;
     this.#isCommitting = true;
+    this.#watch.stop();
     try {
       await sink.commit(root);
     } finally {

@@ -253,7 +253,7 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     const one = await scene(3 * LEAF);
     await one.raw.nextMessage("accept");
     await one.digests(0, await sha256([leafAt(0)]));
-    await one.raw.chunk(one.stream, 0, new Uint8Array(4096));
+    await one.raw.chunk(one.stream, 0, new Uint8Array(4096).fill(7));
     await one.raw.chunk(one.stream, 4096, leafAt(0).subarray(4096));
     await one.leaf(1);
     await one.leaf(2);
