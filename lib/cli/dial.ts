@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import { deflate } from "../codec/deflate.ts";
 import type { Settings } from "../config/settings.ts";
 import { ConfigError } from "../errors.ts";
-import { TensorPeer, type TensorPeerOptions } from "../session/peer.ts";
+import { TensorPeer } from "../session/peer.ts";
+import type { TensorPeerOptions } from "../session/peer_options.ts";
 import { tcpTransport } from "./runtime.ts";
 import { readToken } from "./token.ts";
 

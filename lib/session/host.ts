@@ -3,7 +3,8 @@
 import type { Connection } from "../connection.ts";
 import { LimitError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
-import { TensorPeer, type TensorPeerOptions } from "./peer.ts";
+import { TensorPeer } from "./peer.ts";
+import type { TensorPeerOptions } from "./peer_options.ts";
 
 /** Options of a {@linkcode PeerHost}. */
 export interface PeerHostOptions {

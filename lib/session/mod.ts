@@ -10,10 +10,6 @@ export { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "
 export { ByteSource } from "./byte_source.ts";
 export { PeerHost, type PeerHostOptions } from "./host.ts";
 export { MemorySink, type MemorySinkOptions } from "./memory_sink.ts";
-export {
-  type RequestOptions,
-  TensorPeer,
-  type TensorPeerOptions,
-  type TransferOptions,
-} from "./peer.ts";
+export { TensorPeer } from "./peer.ts";
+export type { RequestOptions, TensorPeerOptions, TransferOptions } from "./peer_options.ts";
 export { Transfer, type TransferControls, type TransferStatus } from "./transfer.ts";

@@ -6,7 +6,8 @@ import {
   TransportError,
   UnauthorisedError,
 } from "../../lib/errors.ts";
-import { TensorPeer, type TensorPeerOptions } from "../../lib/session/peer.ts";
+import { TensorPeer } from "../../lib/session/peer.ts";
+import type { TensorPeerOptions } from "../../lib/session/peer_options.ts";
 import { ChecksumStream } from "../../lib/streams/checksum_stream.ts";
 import { ChunkerStream } from "../../lib/streams/chunker_stream.ts";
 import { CompressorStream } from "../../lib/streams/compressor_stream.ts";
