@@ -201,13 +201,13 @@ export class FrameLink {
   close(error?: unknown): void {
     if (this.#isOver) return;
     // Once GOODBYE is said, the other end may well be the first to let go.
-    if (this.#leaving && error instanceof TransportError) return this.close();
+    const reason = this.#leaving && error instanceof TransportError ? undefined : error;
     this.#isOver = true;
     this.#cancelTimer();
-    this.#greeted.reject(error ?? new TransportError(`${this.remote} left`));
-    if (error === undefined) this.#closed.resolve();
-    else this.#closed.reject(error);
-    void this.#tellWhy(error).finally(() => this.#connection.close(error));
+    this.#greeted.reject(reason ?? new TransportError(`${this.remote} left`));
+    if (reason === undefined) this.#closed.resolve();
+    else this.#closed.reject(reason);
+    void this.#tellWhy(reason).finally(() => this.#connection.close(reason));
   }
 
   // The other end should learn why, but a link that does not take the news must not keep us, and
