@@ -17,6 +17,7 @@ import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wi
 import type { Complete, DigestMode, Offer } from "../wire/messages.ts";
 import { decodeDigestPage, encodeNumber } from "../wire/pages.ts";
 import type { Channel, StreamParty } from "./channel.ts";
+import { DigestQuery, type TheirDigests } from "./digest_query.ts";
 import { haveFrames } from "./have_frames.ts";
 import { LeafBuffers } from "./leaf_buffers.ts";
 import { LeafLedger } from "./leaf_ledger.ts";
@@ -71,8 +72,7 @@ export class Receiving implements StreamParty {
   #isOffered = false;
   #open: Open | undefined;
   #sink: TensorSink | undefined;
-  #comparing: ((digests: Map<number, Uint8Array>) => void) | undefined;
-  #compared = new Map<number, Uint8Array>();
+  readonly #query: DigestQuery;
   #complete: Complete | undefined;
   #root: Uint8Array | undefined;
   #mends = 0;
@@ -94,6 +94,7 @@ export class Receiving implements StreamParty {
   constructor(options: ReceivingOptions) {
     this.#options = options;
     this.stream = options.pushed?.stream ?? options.channel.add(this);
+    this.#query = new DigestQuery(options.channel, this.stream);
     const { clock, limits } = options.context;
     this.#watch = new StallWatch({
       clock,
@@ -199,16 +200,8 @@ export class Receiving implements StreamParty {
     this.#isOurTurn = true;
     this.#guard(async () => {
       const { context, channel, meter, digest } = this.#options;
-      if (offer.chunkBytes > context.limits.maxChunkBytes || offer.digest !== digest) {
-        throw new ProtocolError(
-          `The peer offered chunks of ${offer.chunkBytes} bytes with digest ${offer.digest}`,
-        );
-      }
+      checkBounds(offer, digest, context);
       const { byteLength } = offer.descriptor;
-      const maxBytes = context.streaming ? context.limits.maxTensorBytes : MAX_CHUNK_BYTES;
-      if (byteLength > maxBytes) {
-        throw new LimitError(`The peer offered ${byteLength} bytes; at most ${maxBytes} are taken`);
-      }
       this.#leafTotal = leafCount(byteLength);
       const sink = await this.#options.open(offer);
       this.#sink = sink;
@@ -222,8 +215,8 @@ export class Receiving implements StreamParty {
       await sink.begin(offer.version, keep);
       for (const leaf of keep) ledger.keep(leaf, false);
       if (!this.#options.isReaderPaced) {
-        const wholeLeaves = this.#leafTotal * LEAF_BYTES;
-        this.#giveBack = await channel.pace.incoming.take(Math.min(windowBytes, wholeLeaves));
+        const missingBytes = (this.#leafTotal - keep.length) * LEAF_BYTES;
+        this.#giveBack = await channel.pace.incoming.take(Math.min(windowBytes, missingBytes));
       }
       if (this.#isOver) return this.#giveBack();
       const buffers = new LeafBuffers(byteLength, sink, context.buffers);
@@ -256,37 +249,29 @@ export class Receiving implements StreamParty {
   }
 
   /** Asks for the sender's digests of the ledger's safe leaves. */
-  async #compare(ledger: LeafLedger): Promise<Map<number, Uint8Array>> {
+  async #compare(ledger: LeafLedger): Promise<TheirDigests> {
     this.#isOurTurn = false;
-    const theirs = await new Promise<Map<number, Uint8Array>>((resolve) => {
-      this.#compared = new Map();
-      this.#comparing = resolve;
-      for (const frame of haveFrames(this.stream, ledger.safe, true)) {
-        this.#options.channel.link.send(frame);
-      }
-    });
+    const theirs = await this.#query.ask(ledger.safe);
     this.#isOurTurn = true;
     return theirs;
   }
 
   #heardDigests(header: FrameHeader, body: Uint8Array): void {
     const page = decodeDigestPage(body);
-    const isAnswer = (header.flags & FLAG_QUERY) !== 0;
-    if (isAnswer && !this.#comparing) throw new ProtocolError("The peer answered without a query");
-    if (!isAnswer) this.#opened();
-    const into = isAnswer ? this.#compared : this.#expected;
+    if ((header.flags & FLAG_QUERY) !== 0) {
+      this.#query.heard(page, this.#leafTotal, (header.flags & FLAG_LAST) !== 0);
+      return;
+    }
+    this.#opened();
     for (const [n, digest] of page.digests.entries()) {
       const index = page.firstLeaf + n;
-      if (index >= this.#leafTotal || (!isAnswer && into.size > MAX_EXPECTED)) {
+      if (index >= this.#leafTotal || this.#expected.size > MAX_EXPECTED) {
         throw new ProtocolError(
           `The peer sent the digest of leaf ${index}, which is not on its way`,
         );
       }
-      into.set(index, digest);
+      this.#expected.set(index, digest);
     }
-    if (!isAnswer || (header.flags & FLAG_LAST) === 0) return;
-    this.#comparing?.(this.#compared);
-    this.#comparing = undefined;
   }
 
   /** Runs a step after the steps before it, at once where those are over. */
@@ -507,4 +492,17 @@ export class Receiving implements StreamParty {
     this.#isOurTurn = false;
     this.#refetch([...differing], "The tensor's root does not match");
   }
+}
+
+/** @throws {ProtocolError | LimitError} for an offer that is not to be taken, before a sink is opened. */
+function checkBounds(offer: Offer, digest: DigestMode, context: SessionContext): void {
+  if (offer.chunkBytes > context.limits.maxChunkBytes || offer.digest !== digest) {
+    throw new ProtocolError(
+      `The peer offered chunks of ${offer.chunkBytes} bytes with digest ${offer.digest}`,
+    );
+  }
+  const { byteLength } = offer.descriptor;
+  const maxBytes = context.streaming ? context.limits.maxTensorBytes : MAX_CHUNK_BYTES;
+  if (byteLength <= maxBytes) return;
+  throw new LimitError(`The peer offered ${byteLength} bytes; at most ${maxBytes} are taken`);
 }

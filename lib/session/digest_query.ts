@@ -1,0 +1,47 @@
+// This module runs in every runtime.
+import { ProtocolError } from "../errors.ts";
+import type { LeafBitmap } from "../tensor/bitmap.ts";
+import type { DigestPage } from "../wire/pages.ts";
+import type { Channel } from "./channel.ts";
+import { haveFrames } from "./have_frames.ts";
+
+/** What the sender says of leaves that were asked about; those it cannot vouch for are missing. */
+export type TheirDigests = ReadonlyMap<number, Uint8Array>;
+
+/** A receiver's question for the sender's digests, one at a time, and the answer as it comes. */
+export class DigestQuery {
+  readonly #channel: Channel;
+  readonly #stream: number;
+  #answer = new Map<number, Uint8Array>();
+  #answered: ((digests: TheirDigests) => void) | undefined;
+
+  constructor(channel: Channel, stream: number) {
+    this.#channel = channel;
+    this.#stream = stream;
+  }
+
+  /** Asks for the digests of these leaves. */
+  ask(leaves: LeafBitmap): Promise<TheirDigests> {
+    return new Promise((resolve) => {
+      this.#answer = new Map();
+      this.#answered = resolve;
+      for (const frame of haveFrames(this.#stream, leaves, true)) this.#channel.link.send(frame);
+    });
+  }
+
+  /**
+   * A page of the answer.
+   *
+   * @throws {ProtocolError} when nothing was asked, or for a leaf that the tensor does not have.
+   */
+  heard(page: DigestPage, leafTotal: number, isLast: boolean): void {
+    if (!this.#answered) throw new ProtocolError("The peer answered without a query");
+    if (page.firstLeaf + page.digests.length > leafTotal) {
+      throw new ProtocolError(`The peer sent digests past leaf ${leafTotal - 1}, the last`);
+    }
+    for (const [n, digest] of page.digests.entries()) this.#answer.set(page.firstLeaf + n, digest);
+    if (!isLast) return;
+    this.#answered(this.#answer);
+    this.#answered = undefined;
+  }
+}
