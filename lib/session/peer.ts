@@ -4,18 +4,16 @@ import { deflate } from "../codec/deflate.ts";
 import type { Connect, Connection } from "../connection.ts";
 import { abortable, deferred } from "../deferred.ts";
 import {
-  HeadraceError,
   IntegrityError,
   NotFoundError,
   ProtocolError,
-  RemoteError,
   RetryExhaustedError,
   TransportError,
   UnauthorisedError,
 } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { sha256 } from "../platform/sha256.ts";
-import { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { Dialler } from "../streams/dialler.ts";
 import { FrameLink } from "../streams/frame_link.ts";
 import {
@@ -35,6 +33,7 @@ import { FRAME, type FrameHeader } from "../wire/frame_header.ts";
 import type { ListingEntry } from "../wire/listing.ts";
 import type { Hello, Offer, Request } from "../wire/messages.ts";
 import { AbortGroups } from "./abort_groups.ts";
+import { type Attempt, Attempts } from "./attempts.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { Channel, type StreamParty } from "./channel.ts";
 import { ListingAnswer, ListingRequest } from "./listing.ts";
@@ -48,16 +47,6 @@ import type { SessionContext } from "./session_context.ts";
 import { StreamSink } from "./stream_sink.ts";
 import { Transfer, type TransferControls } from "./transfer.ts";
 import { TransferMeter } from "./transfer_meter.ts";
-
-/** One attempt at a transfer over one connection. */
-interface Attempt {
-  readonly done: Promise<void>;
-  /** The verified root, once it is done. */
-  readonly root?: Uint8Array | undefined;
-  cancel(reason: unknown): void;
-  /** Ends it without a word. */
-  fail(reason: unknown): void;
-}
 
 const DEFAULT_PRIORITY = 50;
 const DEFAULT_CHUNK_BYTES = 1024 * 1024;
@@ -91,10 +80,9 @@ const MOST_BUFFERS_KEPT = 12;
 export class TensorPeer implements AsyncDisposable {
   readonly #options: TensorPeerOptions;
   readonly #context: SessionContext;
-  readonly #retry: RetryPolicy;
   readonly #hello: Hello;
   readonly #dialler: Dialler<Channel>;
-  readonly #canRedial: boolean;
+  readonly #attempts: Attempts;
   readonly #transfers = new Set<Transfer>();
   readonly #aborts = new AbortGroups();
   readonly #closed = deferred<void>();
@@ -108,7 +96,8 @@ export class TensorPeer implements AsyncDisposable {
     const clock = options.clock ?? systemClock;
     const streaming = options.streaming ?? true;
     this.#options = options;
-    this.#retry = { ...DEFAULT_RETRY_POLICY, ...options.retry };
+    const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, ...options.retry };
+    const random = options.random ?? Math.random;
     this.#context = {
       clock,
       limits,
@@ -121,8 +110,7 @@ export class TensorPeer implements AsyncDisposable {
       chunkBytes: streaming
         ? checkChunkBytes(options.chunkBytes ?? DEFAULT_CHUNK_BYTES)
         : MAX_CHUNK_BYTES,
-      maxRefetches:
-        this.#retry.maxRetries === "unlimited" ? Number.POSITIVE_INFINITY : this.#retry.maxRetries,
+      maxRefetches: retry.maxRetries === "unlimited" ? Number.POSITIVE_INFINITY : retry.maxRetries,
     };
     this.#hello = {
       instance: crypto.getRandomValues(new Uint8Array(16)),
@@ -133,7 +121,7 @@ export class TensorPeer implements AsyncDisposable {
       maxChunkBytes: limits.maxChunkBytes,
       ...(options.token !== undefined && !options.accepted && { token: options.token }),
     };
-    this.#canRedial = typeof link === "function";
+    const canRedial = typeof link === "function";
     let given = typeof link === "function" ? undefined : link;
     const connect = async (signal: AbortSignal): Promise<Connection> => {
       if (typeof link === "function") return link(signal);
@@ -146,11 +134,12 @@ export class TensorPeer implements AsyncDisposable {
       open: async (signal) => this.#greet(await connect(signal), signal),
       ended: (channel) => channel.link.closed,
       discard: (channel, reason) => channel.link.close(reason),
-      policy: this.#canRedial ? this.#retry : { ...this.#retry, maxRetries: 0 },
+      policy: canRedial ? retry : { ...retry, maxRetries: 0 },
       clock,
-      random: options.random ?? Math.random,
+      random,
     });
-    if (!this.#canRedial) this.#liveAndDie();
+    this.#attempts = new Attempts({ dialler: this.#dialler, policy: retry, canRedial, random });
+    if (!canRedial) this.#liveAndDie();
   }
 
   /** Settles when the peer is closed or, for a peer over a given connection, when that has ended. */
@@ -203,7 +192,7 @@ export class TensorPeer implements AsyncDisposable {
       ...(into === "memory" && { takeBytes: () => (memory as MemorySink).bytes }),
     };
     const { transfer, meter, id } = this.#begin(address, "in", options, outlets);
-    void this.#drive(transfer, meter, version !== undefined, (channel, epoch) => {
+    const attempt = (channel: Channel, epoch: number): Receiving => {
       const digest = options.digest ?? "sha256";
       const { priority } = transfer;
       const request = { id, epoch, address, priority, digest, ...(version && { version }) };
@@ -222,7 +211,8 @@ export class TensorPeer implements AsyncDisposable {
       });
       channel.link.send(encodeMessage("request", receiving.stream, request));
       return receiving;
-    });
+    };
+    void this.#attempts.drive({ transfer, meter, isPinned: version !== undefined, attempt });
     transfer.done.catch((reason) => stream?.fail(reason));
     return transfer;
   }
@@ -235,12 +225,13 @@ export class TensorPeer implements AsyncDisposable {
   ): Transfer {
     checkAddress(address);
     const { transfer, meter, id } = this.#begin(address, "out", options);
-    void this.#drive(transfer, meter, false, (channel, epoch) => {
+    const attempt = (channel: Channel, epoch: number): Sending => {
       transfer.enter("moving", source.descriptor);
       const digest = options.digest ?? "sha256";
       const offer = { id, epoch, address, priority: transfer.priority, digest };
       return new Sending({ channel, context: this.#context, source, offer, meter });
-    });
+    };
+    void this.#attempts.drive({ transfer, meter, isPinned: false, attempt });
     return transfer;
   }
 
@@ -264,7 +255,7 @@ export class TensorPeer implements AsyncDisposable {
         return await abortable(listing.done, signal).finally(() => listing.cancel(signal?.reason));
       } catch (error) {
         signal?.throwIfAborted();
-        await this.#pauseOrThrow(error, failures, signal);
+        await this.#attempts.pauseOrThrow(error, failures, signal);
       }
     }
   }
@@ -283,7 +274,7 @@ export class TensorPeer implements AsyncDisposable {
     // Nothing is cancelled at the other end: for a peer that dials, GOODBYE is one more cut.
     for (const transfer of this.transfers) {
       transfer.settle("cancelled", reason);
-      this.#attempts.get(transfer)?.fail(reason);
+      this.#attempts.of(transfer)?.fail(reason);
     }
     const link = this.#dialler.current?.link;
     this.#dialler.close(reason);
@@ -356,70 +347,13 @@ export class TensorPeer implements AsyncDisposable {
       priority,
       meter,
       ...outlets,
-      abort: (reason) => this.#attempts.get(transfer)?.cancel(reason),
+      abort: (reason) => this.#attempts.of(transfer)?.cancel(reason),
     });
     this.#transfers.add(transfer);
     const over = () => void this.#transfers.delete(transfer);
     transfer.done.then(over, over);
     if (options.signal) this.#aborts.add(options.signal, transfer);
     return { transfer, meter, id };
-  }
-
-  readonly #attempts = new Map<Transfer, Attempt>();
-
-  /** Makes attempts until one succeeds or no further one is allowed. */
-  async #drive(
-    transfer: Transfer,
-    meter: TransferMeter,
-    isPinned: boolean,
-    attempt: (channel: Channel, epoch: number) => Attempt,
-  ): Promise<void> {
-    let failures = 0;
-    let verifiedBytes = 0;
-    const stop = new AbortController();
-    const { signal } = stop;
-    transfer.done.catch((reason) => stop.abort(reason));
-    for (let epoch = 0; !transfer.isOver; epoch++) {
-      try {
-        transfer.enter(epoch === 0 ? "connecting" : "retrying");
-        const channel = await this.#dialler.link(signal);
-        if (transfer.isOver) return;
-        const current = attempt(channel, epoch);
-        this.#attempts.set(transfer, current);
-        await current.done;
-        transfer.complete(current.root);
-      } catch (error) {
-        // A tensor that keeps changing is no progress, however much of it was verified.
-        const isChange = error instanceof IntegrityError;
-        if (meter.verifiedBytes > verifiedBytes && !isChange) failures = 0;
-        verifiedBytes = meter.verifiedBytes;
-        const isFinal = isPinned && error instanceof HeadraceError && error.code === "integrity";
-        try {
-          if (isFinal) throw error;
-          await this.#pauseOrThrow(error, ++failures, signal);
-          meter.retries++;
-        } catch (final) {
-          transfer.settle(isCancel(final) ? "cancelled" : "failed", final);
-        }
-      } finally {
-        this.#attempts.delete(transfer);
-      }
-    }
-  }
-
-  /** Waits before another attempt, or throws what ends them. A lost link's pause is the dialler's. */
-  async #pauseOrThrow(error: unknown, failures: number, signal?: AbortSignal): Promise<void> {
-    const isRetryable = error instanceof HeadraceError && error.retryable;
-    if (!isRetryable || !this.#canRedial) throw error;
-    if (!this.#dialler.current) return;
-    if (!mayRetry(this.#retry, failures)) {
-      throw new RetryExhaustedError(
-        `Gave up after ${failures} failed attempts in a row: ${error.message}`,
-        failures,
-        { cause: error, ...(error.address !== undefined && { address: error.address }) },
-      );
-    }
-    await this.#dialler.pause(retryDelayMs(this.#retry, failures, this.#options.random), signal);
   }
 
   /** Takes a stream that the other end began. */
@@ -454,21 +388,10 @@ export class TensorPeer implements AsyncDisposable {
   }
 
   #follow<T extends Attempt & StreamParty>(transfer: Transfer, attempt: T): T {
-    this.#attempts.set(transfer, attempt);
-    attempt.done
-      .then(
-        () => transfer.complete(attempt.root),
-        (error) => transfer.settle(isCancel(error) ? "cancelled" : "failed", error),
-      )
-      .finally(() => this.#attempts.delete(transfer));
+    this.#attempts.follow(transfer, attempt);
     this.#options.onTransfer?.(transfer);
     return attempt;
   }
-}
-
-/** Whether the other end ended a transfer because somebody there wanted it to. */
-function isCancel(error: unknown): boolean {
-  return error instanceof RemoteError && error.remoteCode === "cancelled";
 }
 
 /** @throws {ProtocolError | IntegrityError} for an offer that does not answer the request. */

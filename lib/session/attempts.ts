@@ -1,0 +1,121 @@
+// This module runs in every runtime.
+import { HeadraceError, IntegrityError, RemoteError, RetryExhaustedError } from "../errors.ts";
+import { mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
+import type { Dialler } from "../streams/dialler.ts";
+import type { Channel } from "./channel.ts";
+import type { Transfer } from "./transfer.ts";
+import type { TransferMeter } from "./transfer_meter.ts";
+
+/** One attempt at a transfer over one connection. */
+export interface Attempt {
+  readonly done: Promise<void>;
+  /** The verified root, once it is done. */
+  readonly root?: Uint8Array | undefined;
+  cancel(reason: unknown): void;
+  /** Ends it without a word. */
+  fail(reason: unknown): void;
+}
+
+/** A transfer that this end began, and how an attempt at it is made. */
+export interface Undertaking {
+  readonly transfer: Transfer;
+  readonly meter: TransferMeter;
+  /** Whether it is bound to one version of the source: a change is then the end of it. */
+  readonly isPinned: boolean;
+  readonly attempt: (channel: Channel, epoch: number) => Attempt;
+}
+
+/** What {@linkcode Attempts} go by. */
+export interface AttemptsOptions {
+  readonly dialler: Dialler<Channel>;
+  readonly policy: RetryPolicy;
+  /** Whether a lost link can be replaced. */
+  readonly canRedial: boolean;
+  readonly random: () => number;
+}
+
+/** The attempts at a peer's transfers: makes them, one after another, until one succeeds or none may follow. */
+export class Attempts {
+  readonly #options: AttemptsOptions;
+  readonly #current = new Map<Transfer, Attempt>();
+
+  constructor(options: AttemptsOptions) {
+    this.#options = options;
+  }
+
+  /** The attempt that is under way. */
+  of(transfer: Transfer): Attempt | undefined {
+    return this.#current.get(transfer);
+  }
+
+  /** Follows the only attempt at a transfer that the other end began. */
+  follow(transfer: Transfer, attempt: Attempt): void {
+    this.#current.set(transfer, attempt);
+    attempt.done
+      .then(
+        () => transfer.complete(attempt.root),
+        (error) => settle(transfer, error),
+      )
+      .finally(() => this.#current.delete(transfer));
+  }
+
+  /** Makes attempts at a transfer of this end to its end. */
+  async drive({ transfer, meter, isPinned, attempt }: Undertaking): Promise<void> {
+    let failures = 0;
+    let verifiedBytes = 0;
+    const stop = new AbortController();
+    const { signal } = stop;
+    transfer.done.catch((reason) => stop.abort(reason));
+    for (let epoch = 0; !transfer.isOver; epoch++) {
+      try {
+        transfer.enter(epoch === 0 ? "connecting" : "retrying");
+        const channel = await this.#options.dialler.link(signal);
+        if (transfer.isOver) return;
+        const current = attempt(channel, epoch);
+        this.#current.set(transfer, current);
+        await current.done;
+        transfer.complete(current.root);
+      } catch (error) {
+        // A tensor that keeps changing is no progress, however much of it was verified.
+        const isChange = error instanceof IntegrityError;
+        if (meter.verifiedBytes > verifiedBytes && !isChange) failures = 0;
+        verifiedBytes = meter.verifiedBytes;
+        try {
+          if (isPinned && isChange) throw error;
+          await this.pauseOrThrow(error, ++failures, signal);
+          meter.retries++;
+        } catch (final) {
+          settle(transfer, final);
+        }
+      } finally {
+        this.#current.delete(transfer);
+      }
+    }
+  }
+
+  /**
+   * Waits before another attempt, or throws what ends them. A lost link's pause is the dialler's.
+   *
+   * @param failures How many have failed in a row.
+   */
+  async pauseOrThrow(error: unknown, failures: number, signal?: AbortSignal): Promise<void> {
+    const { dialler, policy, canRedial, random } = this.#options;
+    const isRetryable = error instanceof HeadraceError && error.retryable;
+    if (!isRetryable || !canRedial) throw error;
+    if (!dialler.current) return;
+    if (!mayRetry(policy, failures)) {
+      throw new RetryExhaustedError(
+        `Gave up after ${failures} failed attempts in a row: ${error.message}`,
+        failures,
+        { cause: error, ...(error.address !== undefined && { address: error.address }) },
+      );
+    }
+    await dialler.pause(retryDelayMs(policy, failures, random), signal);
+  }
+}
+
+/** Ends a transfer, as cancelled when somebody at the other end wanted it so. */
+function settle(transfer: Transfer, error: unknown): void {
+  const isCancel = error instanceof RemoteError && error.remoteCode === "cancelled";
+  transfer.settle(isCancel ? "cancelled" : "failed", error);
+}
