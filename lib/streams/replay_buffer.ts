@@ -1,18 +1,6 @@
 // This module runs in every runtime.
 import type { LeafBitmap } from "../tensor/bitmap.ts";
-
-/** A frame that may have to be sent again, and the leaves it carries a part of. */
-export interface ReplayEntry {
-  readonly frame: Uint8Array;
-  readonly firstLeaf: number;
-  readonly lastLeaf: number;
-  /** Where its chunk ends in the tensor; 0 for a frame that needs no credit. */
-  readonly endOffset: number;
-  /** Whether other chunks may follow it: it is no fragment in the midst of one. */
-  readonly endsChunk: boolean;
-  /** Whether its last leaf is whole with it. */
-  readonly endsLeaf: boolean;
-}
+import type { ReplayEntry } from "./replay_entry.ts";
 
 /** Keeps frames, in order, until every leaf of theirs is safe at the other end. */
 export class ReplayBuffer {

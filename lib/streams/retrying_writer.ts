@@ -7,11 +7,9 @@ import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { LeafBitmap } from "../tensor/bitmap.ts";
 import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
-import { readChunkHead } from "../wire/chunk_head.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
 import { errorOf } from "../wire/fault.ts";
 import {
-  CHUNK_HEAD_BYTES,
   FLAG_LAST,
   FLAG_QUERY,
   FRAME,
@@ -23,7 +21,6 @@ import {
 import type { Offer } from "../wire/messages.ts";
 import {
   decodeBitmapPage,
-  decodeDigestPage,
   decodeNumber,
   decodeRanges,
   encodeDigestPage,
@@ -31,7 +28,8 @@ import {
 } from "../wire/pages.ts";
 import { Dialler } from "./dialler.ts";
 import { FrameLink, type LinkHandler } from "./frame_link.ts";
-import { isSafe, ReplayBuffer, type ReplayEntry } from "./replay_buffer.ts";
+import { isSafe, ReplayBuffer } from "./replay_buffer.ts";
+import { type ReplayEntry, replayEntryOf } from "./replay_entry.ts";
 
 /** Options of {@linkcode retryingWriter} beside the policy. */
 export interface RetryingWriterOptions {
@@ -175,7 +173,8 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     } else if (header.type === FRAME.complete) {
       this.#complete = frame;
     } else {
-      this.#keep(frame, header, payload);
+      const { byteLength } = this.#offer.descriptor;
+      this.#keep(replayEntryOf(frame, header, byteLength, this.#limits));
     }
     this.#news.tell();
     // What is asked for again must not wait behind half a chunk, so a chunk is taken in whole.
@@ -199,42 +198,9 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     this.#fail(reason);
   }
 
-  #keep(frame: Uint8Array, header: FrameHeader, payload: Uint8Array): void {
-    if (header.type === FRAME.digests) {
-      const page = decodeDigestPage(decodeChecked(header, payload));
-      const lastLeaf = page.firstLeaf + Math.max(1, page.digests.length) - 1;
-      const { firstLeaf } = page;
-      this.#push({
-        frame,
-        firstLeaf,
-        lastLeaf,
-        endOffset: 0,
-        endsChunk: true,
-        endsLeaf: false,
-      });
-      return;
-    }
-    if (header.type !== FRAME.chunk) {
-      throw new TypeError(`A ${frameName(header.type)} frame cannot come here in a transfer`);
-    }
-    const dataBytes = header.payloadBytes - CHUNK_HEAD_BYTES;
-    const head = readChunkHead(payload.subarray(0, CHUNK_HEAD_BYTES), dataBytes, this.#limits);
-    const endOffset = head.byteOffset + head.rawBytes;
-    const endsChunk = head.fragmentOffset + dataBytes === head.encodedBytes;
-    const byteLength = this.#offer?.descriptor.byteLength;
-    this.#maxBufferedBytes = Math.max(this.#maxBufferedBytes, 2 * head.encodedBytes);
-    this.#push({
-      frame,
-      firstLeaf: Math.floor(head.byteOffset / LEAF_BYTES),
-      lastLeaf: Math.floor((endOffset - 1) / LEAF_BYTES),
-      endOffset,
-      endsChunk,
-      endsLeaf: endsChunk && (endOffset % LEAF_BYTES === 0 || endOffset === byteLength),
-    });
-  }
-
   /** Keeps a frame, unless the receiver held all of it from earlier: it would not be taken twice. */
-  #push(entry: ReplayEntry): void {
+  #keep(entry: ReplayEntry): void {
+    this.#maxBufferedBytes = Math.max(this.#maxBufferedBytes, 2 * entry.chunkBytes);
     if (!isSafe(entry, this.#safe)) this.#buffer.push(entry);
   }
 
