@@ -49,7 +49,7 @@ export const tcpSuite: Suite = (harness) => {
 function lending({ test, runtime }: Harness, adapter: TcpAdapter): void {
   if (!runtime.startsWith("node")) return;
   for (const end of ["dialled", "accepted"]) {
-    test(`tcp: reads into the same memory again and again, at the ${end} end`, async () => {
+    test(`tcp: reads into the same memory again and again, at the ${end} end (node only)`, async () => {
       const pair = await openPair(adapter, "tcp://127.0.0.1:0");
       const [reading, writing] = end === "dialled" ? pair : [pair[1], pair[0]];
       const memory = new Set<ArrayBufferLike>();
