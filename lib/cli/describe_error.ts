@@ -29,8 +29,8 @@ export class UsageError extends Error {
 /** The person pressed Ctrl-C: exit 130. */
 export class Interrupted extends Error {
   override readonly name: string = "Interrupted";
-  constructor() {
-    super("interrupted; the same command goes on from here");
+  constructor(message: string = "interrupted") {
+    super(message);
   }
 }
 

@@ -6,7 +6,7 @@ import { loadSettings } from "./load_settings.ts";
 import { parsePeerUrl } from "./peer_url.ts";
 import { parsePriority } from "./priority.ts";
 import { pull } from "./pull.ts";
-import { runVerb } from "./verb.ts";
+import { RESUMABLE, runVerb } from "./verb.ts";
 
 /** `headrace pull`. */
 export const pullCommand: Command = defineVerb({
@@ -40,33 +40,37 @@ export const pullCommand: Command = defineVerb({
     ...DIAL_ARGS,
   },
   run: (args) =>
-    runVerb(args, async ({ report, signal }) => {
-      const { url, pattern } = parsePeerUrl(args.url);
-      const priority = parsePriority(args.priority);
-      const { settings } = await loadSettings(args.config);
-      const peer = await dialPeer(url, args, settings);
-      const startMs = performance.now();
-      try {
-        const { paths, ...summary } = await pull(peer, {
-          pattern,
-          outputPath: args.output,
-          overwrite: args.overwrite ?? false,
-          durable: args.durable ?? false,
-          priority,
-          report,
-          signal,
-        });
-        const elapsedMs = Math.round(performance.now() - startMs);
-        const wireBytes = peer.receivedBytes;
-        report.close();
-        report.event(
-          { event: "done", ...summary, wireBytes, elapsedMs },
-          `${summary.tensors} tensors, ${formatBytes(summary.bytes)} verified in ${paths.join(", ")}: ` +
-            `${formatBytes(wireBytes)} received in ${formatSeconds(elapsedMs)}, ` +
-            `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
-        );
-      } finally {
-        await peer.close();
-      }
-    }),
+    runVerb(
+      args,
+      async ({ report, signal }) => {
+        const { url, pattern } = parsePeerUrl(args.url);
+        const priority = parsePriority(args.priority);
+        const { settings } = await loadSettings(args.config);
+        const peer = await dialPeer(url, args, settings);
+        const startMs = performance.now();
+        try {
+          const { paths, ...summary } = await pull(peer, {
+            pattern,
+            outputPath: args.output,
+            overwrite: args.overwrite ?? false,
+            durable: args.durable ?? false,
+            priority,
+            report,
+            signal,
+          });
+          const elapsedMs = Math.round(performance.now() - startMs);
+          const wireBytes = peer.receivedBytes;
+          report.close();
+          report.event(
+            { event: "done", ...summary, wireBytes, elapsedMs },
+            `${summary.tensors} tensors, ${formatBytes(summary.bytes)} verified in ${paths.join(", ")}: ` +
+              `${formatBytes(wireBytes)} received in ${formatSeconds(elapsedMs)}, ` +
+              `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
+          );
+        } finally {
+          await peer.close();
+        }
+      },
+      RESUMABLE,
+    ),
 });

@@ -7,7 +7,7 @@ import { loadSettings } from "./load_settings.ts";
 import { parsePeerUrl } from "./peer_url.ts";
 import { parsePriority } from "./priority.ts";
 import { push } from "./push.ts";
-import { runVerb } from "./verb.ts";
+import { RESUMABLE, runVerb } from "./verb.ts";
 
 /** `headrace push`. */
 export const pushCommand: Command = defineVerb({
@@ -36,28 +36,32 @@ export const pushCommand: Command = defineVerb({
     ...DIAL_ARGS,
   },
   run: (args) =>
-    runVerb(args, async ({ report, signal }) => {
-      const { url, model } = parseTarget(args.url);
-      const priority = parsePriority(args.priority);
-      const { settings } = await loadSettings(args.config);
-      const peer = await dialPeer(url, args, settings);
-      const startMs = performance.now();
-      try {
-        const { path } = args;
-        const summary = await push(peer, { path, model, priority, report, signal });
-        const elapsedMs = Math.round(performance.now() - startMs);
-        const wireBytes = peer.sentBytes;
-        report.close();
-        report.event(
-          { event: "done", ...summary, wireBytes, elapsedMs },
-          `${summary.tensors} tensors, ${formatBytes(summary.bytes)} verified as ${summary.model} at ${url}: ` +
-            `${formatBytes(wireBytes)} sent in ${formatSeconds(elapsedMs)}, ` +
-            `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
-        );
-      } finally {
-        await peer.close();
-      }
-    }),
+    runVerb(
+      args,
+      async ({ report, signal }) => {
+        const { url, model } = parseTarget(args.url);
+        const priority = parsePriority(args.priority);
+        const { settings } = await loadSettings(args.config);
+        const peer = await dialPeer(url, args, settings);
+        const startMs = performance.now();
+        try {
+          const { path } = args;
+          const summary = await push(peer, { path, model, priority, report, signal });
+          const elapsedMs = Math.round(performance.now() - startMs);
+          const wireBytes = peer.sentBytes;
+          report.close();
+          report.event(
+            { event: "done", ...summary, wireBytes, elapsedMs },
+            `${summary.tensors} tensors, ${formatBytes(summary.bytes)} verified as ${summary.model} at ${url}: ` +
+              `${formatBytes(wireBytes)} sent in ${formatSeconds(elapsedMs)}, ` +
+              `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
+          );
+        } finally {
+          await peer.close();
+        }
+      },
+      RESUMABLE,
+    ),
 });
 
 /** Reads `tcp://HOST:PORT[/MODEL]`. */

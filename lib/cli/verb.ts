@@ -3,6 +3,9 @@ import { exitCodeOf, Interrupted } from "./describe_error.ts";
 import { configureLogs } from "./logs.ts";
 import { createReport, type Report } from "./report.ts";
 
+/** For verbs that keep what is verified. */
+export const RESUMABLE = "interrupted; the same command goes on from here";
+
 /** What a verb works with. */
 export interface VerbContext {
   readonly report: Report;
@@ -13,10 +16,13 @@ export interface VerbContext {
 /**
  * Runs a verb to its exit code: reports what fails in one line, turns the first Ctrl-C into an
  * orderly end and the second into an immediate one.
+ *
+ * @param interruption What a person who pressed Ctrl-C is told.
  */
 export async function runVerb(
   args: { readonly json?: boolean | undefined; readonly "log-level"?: string | undefined },
   work: (context: VerbContext) => Promise<void>,
+  interruption?: string,
 ): Promise<void> {
   const report = createReport(args.json ?? false);
   const interrupt = new AbortController();
@@ -24,7 +30,7 @@ export async function runVerb(
   setMaxListeners(0, interrupt.signal);
   const onSignal = () => {
     if (interrupt.signal.aborted) process.exit(130);
-    interrupt.abort(new Interrupted());
+    interrupt.abort(new Interrupted(interruption));
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);

@@ -8,7 +8,7 @@ import { equalBytes } from "../tensor/bytes.ts";
 import { MAX_CHUNK_BYTES } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
 import { tensorRoot } from "../tensor/root.ts";
-import type { TensorSource } from "../tensor/source.ts";
+import type { SourceVersion, TensorSource } from "../tensor/source.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
 import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Offer } from "../wire/messages.ts";
@@ -55,6 +55,8 @@ export class Sending implements StreamParty {
   readonly #refetches: LeafRange[] = [];
   #queried: LeafBitmap;
   #digests: LeafDigests | undefined;
+  /** The source's version when it was offered. */
+  #version: SourceVersion = new Uint8Array();
   #limit = 0;
   #isAccepted = false;
   /** Whether a query is not answered yet; each may take reading the whole tensor. */
@@ -193,6 +195,7 @@ export class Sending implements StreamParty {
       buffers: context.buffers,
     });
     this.#digests = digests;
+    this.#version = version;
     const codecs = context.codecs.filter((codec) => remote.codecs.includes(codec.name));
     const segments: SegmentOptions = {
       source,
@@ -221,7 +224,7 @@ export class Sending implements StreamParty {
     }
     await sent;
     while (!this.#isOver) {
-      await this.#complete(version);
+      await this.#complete();
       while (this.#refetches.length === 0 && !this.#isOver) await this.#news.wait();
       await (await this.#sendAgain(segments, names, Promise.resolve())).sent;
     }
@@ -234,6 +237,8 @@ export class Sending implements StreamParty {
     before: Promise<void>,
   ): Promise<{ sent: Promise<void> }> {
     let sent = before;
+    // A leaf that does not match may be one that was changed since its digest was taken.
+    await this.#checkVersion();
     for (let run = this.#refetches.shift(); run && !this.#isOver; run = this.#refetches.shift()) {
       // Leaves that were sent before have had their credit.
       this.#limit = Math.max(this.#limit, (run.first + run.count) * LEAF_BYTES);
@@ -301,7 +306,15 @@ export class Sending implements StreamParty {
     segment.release();
   }
 
-  async #complete(version: Uint8Array): Promise<void> {
+  /** @throws {IntegrityError} at source, when the tensor is no longer what was offered. */
+  async #checkVersion(): Promise<void> {
+    const { source, offer } = this.#options;
+    if (equalBytes(await source.version(), this.#version)) return;
+    const address = formatAddress(offer.address);
+    throw new IntegrityError("source", `${address} changed while it was sent`, { address });
+  }
+
+  async #complete(): Promise<void> {
     const { source, offer, channel, context } = this.#options;
     const { descriptor } = source;
     let root: Uint8Array | undefined;
@@ -310,11 +323,8 @@ export class Sending implements StreamParty {
       for await (const leaf of this.#readDigests(this.#leafTotal)) digests.push(leaf.digest);
       root = await tensorRoot(descriptor, digests, context.sha256);
     }
-    if (!equalBytes(await source.version(), version)) {
-      const address = formatAddress(offer.address);
-      throw new IntegrityError("source", `${address} changed while it was sent`, { address });
-    }
-    const complete = { byteLength: descriptor.byteLength, version, root };
+    await this.#checkVersion();
+    const complete = { byteLength: descriptor.byteLength, version: this.#version, root };
     if (!this.#isOver) channel.link.send(encodeMessage("complete", this.#stream, complete));
   }
 

@@ -1,12 +1,16 @@
 import { assert } from "chai";
+import { IntegrityError } from "../../lib/errors.ts";
 import { ByteSource } from "../../lib/session/byte_source.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import { LEAF_BYTES } from "../../lib/tensor/leaf.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
 import type { Suite } from "../harness.ts";
+import { assertRejects } from "../rejects.ts";
 import { collect, patterned, sameBytes } from "../streams/support.ts";
 import { concat } from "../wire/vectors.ts";
 import { damagedConnection } from "./damaged_connection.ts";
+import { LEAF, storeOf, TestSource, tensorBytes, WEIGHTS } from "./support/tensors.ts";
+import { peerPair } from "./transfers.ts";
 
 const ADDRESS = { model: "m", partition: "default", tensor: "t" };
 
@@ -28,6 +32,32 @@ export const refetchCreditSuite: Suite = ({ test }) => {
     await transfer.done;
     assert.isTrue(sameBytes(received, content));
     assert.isAbove(client.receivedBytes, content.byteLength + LEAF_BYTES, "a leaf came twice");
+    await Promise.all([client.close(), server.close()]);
+  });
+
+  test("session: a source that changes after it was hashed is an error at source, not damage", async () => {
+    const source = new TestSource(tensorBytes(12 * LEAF));
+    const limits = { transferWindowBytes: 2 * LEAF };
+    const [client, server] = peerPair(
+      { store: storeOf([WEIGHTS, source]), codecs: [] },
+      { limits },
+    );
+    assert.isTrue(
+      sameBytes(await client.requestTensor(WEIGHTS, { into: "memory" }).bytes(), source.bytes),
+    );
+    // The digests are remembered now; from here on other bytes are read.
+    source.onRead = (byteOffset) => {
+      if (byteOffset < 2 * LEAF || source.versionNumber === 2) return;
+      source.versionNumber = 2;
+      source.bytes = source.bytes.map((byte) => byte ^ 1);
+    };
+    const again = client.requestTensor(WEIGHTS, { into: "memory" });
+    const error = await assertRejects(
+      () => again.done,
+      IntegrityError,
+      /changed while it was sent/,
+    );
+    assert.equal(error.where, "source");
     await Promise.all([client.close(), server.close()]);
   });
 };
