@@ -18,7 +18,8 @@ export function describeError(error: unknown): ErrorDescription {
   }
   if (error instanceof Interrupted) return { code: "interrupted", retryable: true, message };
   if (error instanceof UsageError) return { code: "usage", retryable: false, message };
-  return { code: "internal", retryable: false, message };
+  const isAbort = error instanceof Error && error.name === "AbortError";
+  return { code: isAbort ? "cancelled" : "internal", retryable: false, message };
 }
 
 /** The command line itself is wrong: exit 2. */

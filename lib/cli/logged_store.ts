@@ -3,7 +3,7 @@ import type { TensorStore } from "../tensor/source.ts";
 import { describeError } from "./describe_error.ts";
 
 /** Faults of what is served: a peer learns that there is one, and only the log here says which. */
-const OWN_FAULTS: ReadonlySet<string> = new Set(["storage", "format", "config"]);
+const OWN_FAULTS: ReadonlySet<string> = new Set(["storage", "format", "config", "internal"]);
 
 /** Whether the other end is not told what is wrong, so that it must be seen here. */
 export function isOwnFault(error: unknown): boolean {

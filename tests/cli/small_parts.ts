@@ -9,11 +9,12 @@ import {
 import { formatBytes, formatSeconds } from "../../lib/cli/format.ts";
 import { inParallel } from "../../lib/cli/in_parallel.ts";
 import { checkListening, checkSecrets } from "../../lib/cli/listen_policy.ts";
+import { isOwnFault } from "../../lib/cli/logged_store.ts";
 import { parsePeerUrl } from "../../lib/cli/peer_url.ts";
 import { parsePriority } from "../../lib/cli/priority.ts";
 import { isSameToken } from "../../lib/cli/token.ts";
 import { deferred } from "../../lib/deferred.ts";
-import { ConfigError, NotFoundError } from "../../lib/errors.ts";
+import { ConfigError, NotFoundError, StorageError, TransportError } from "../../lib/errors.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 
@@ -123,6 +124,15 @@ export const smallPartsSuite: Suite = ({ test }) => {
     assert.deepEqual(codes, [1, 2, 2, 130, 1]);
     const { message } = describeError(new NotFoundError("a\u001b[2Jb\nc"));
     assert.equal(message, "a [2Jb c", "what a peer says cannot drive the terminal");
+  });
+
+  test("command line: a server's own faults are told from what others do to it", () => {
+    const own = [new TypeError("a fault in the code"), new StorageError("the disk is full")];
+    const others = [new NotFoundError("x"), new TransportError("cut"), new Interrupted()];
+    const cancelled = new DOMException("The transfer was cancelled", "AbortError");
+    assert.deepEqual(own.map(isOwnFault), [true, true]);
+    assert.deepEqual([...others, cancelled].map(isOwnFault), [false, false, false, false]);
+    assert.equal(describeError(cancelled).code, "cancelled");
   });
 
   test("command line: sizes and times are shown with three digits", () => {
