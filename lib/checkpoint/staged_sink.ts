@@ -39,6 +39,7 @@ const MAX_VERSION_BYTES = 32;
  * vouches for nothing that is not there.
  */
 export class StagedSink implements TensorSink {
+  readonly pace = "disk";
   readonly place: Place;
   readonly #share: StagedShare;
   readonly #underWay = new Set<Promise<unknown>>();

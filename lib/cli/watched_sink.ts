@@ -21,6 +21,10 @@ export class WatchedSink implements TensorSink {
     this.#watcher = watcher;
   }
 
+  get pace(): NonNullable<TensorSink["pace"]> {
+    return this.#inner.pace ?? "reader";
+  }
+
   held(): Promise<Held | undefined> {
     return this.#inner.held();
   }

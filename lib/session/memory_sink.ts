@@ -35,6 +35,7 @@ const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
  * ```
  */
 export class MemorySink implements TensorSink {
+  readonly pace = "memory";
   readonly descriptor: TensorDescriptor;
   #bytes: Uint8Array | undefined;
   #version: SourceVersion | undefined;

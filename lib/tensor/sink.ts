@@ -16,6 +16,12 @@ export interface Held {
  * for a leaf; a sink that is given up without `commit` keeps what it can for the next attempt.
  */
 export interface TensorSink {
+  /**
+   * What `write` waits for: `"memory"` nothing, `"disk"` a disk that all writes share (the session
+   * then writes the most urgent first, a few at a time), `"reader"` (default) somebody who takes
+   * the bytes in their own time.
+   */
+  readonly pace?: "memory" | "disk" | "reader";
   /** What is here from an earlier attempt; `undefined` when nothing is. */
   held(): Promise<Held | undefined>;
   /** From here on the tensor is put together from this version; leaves not in `keep` are forgotten. */

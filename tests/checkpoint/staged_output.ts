@@ -10,8 +10,12 @@ import {
 import { join } from "node:path";
 import { assert } from "chai";
 import { StagedOutput } from "../../lib/checkpoint/staged_output.ts";
+import { WatchedSink } from "../../lib/cli/watched_sink.ts";
 import { StorageError } from "../../lib/errors.ts";
+import { MemorySink } from "../../lib/session/memory_sink.ts";
+import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import { LEAF_BYTES } from "../../lib/tensor/leaf.ts";
+import type { TensorSink } from "../../lib/tensor/sink.ts";
 import { withTempFolder } from "../formats/temp_folder.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
@@ -253,6 +257,18 @@ export const stagedOutputSuite: Suite = ({ test }) => {
       await output.release();
       assert.throws(conflict, StorageError, /was closed/);
       await assertRejects(() => sink.begin(V1, []), StorageError, /let go/);
+    }));
+
+  test("staged output: a sink says that its writes share a disk, through what watches it too", () =>
+    withTempFolder(async (folder) => {
+      const output = await openFolder(folder);
+      const sink = sinkOf(output, "f", 0, 100);
+      const memory = new MemorySink(createDescriptor("U8", [100]));
+      const watched = (inner: TensorSink) =>
+        new WatchedSink(inner, { onCommit: async () => {} }).pace;
+      assert.deepEqual([sink.pace, watched(sink)], ["disk", "disk"]);
+      assert.deepEqual([memory.pace, watched(memory)], ["memory", "memory"]);
+      await output.release();
     }));
 
   test("staged output: many sinks write at once through at most 16 open files", () =>
