@@ -68,6 +68,7 @@ import { merkleSuite } from "./tensor/merkle.ts";
 import { proofSuite } from "./tensor/proof.ts";
 import { rootSuite } from "./tensor/root.ts";
 import { sha256Suite } from "./tensor/sha256.ts";
+import { typedArraySuite } from "./tensor/typed_array.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
@@ -89,6 +90,7 @@ export const portableSuites: readonly Suite[] = [
   proofSuite,
   bitmapSuite,
   digestCacheSuite,
+  typedArraySuite,
   xxh32Suite,
   goldenVectorsSuite,
   frameParserSuite,

@@ -38,3 +38,11 @@ export { createRangeProof, type RangeProof, verifyRangeProof } from "./proof.ts"
 export { modelRoot, type NamedRoot, partitionRoot, tensorRoot, tensorRootOfTop } from "./root.ts";
 export type { Held, PushOrigin, SinkStore, TensorSink } from "./sink.ts";
 export type { SourceVersion, StoreEntry, TensorSource, TensorStore } from "./source.ts";
+export {
+  dtypeOfArray,
+  type HalfArray,
+  isTypedArray,
+  type TypedArray,
+  type TypedArrayOf,
+  typedArrayOf,
+} from "./typed_array.ts";
