@@ -65,6 +65,7 @@ import { descriptorSuite } from "./tensor/descriptor.ts";
 import { digestCacheSuite } from "./tensor/digest_cache.ts";
 import { leafAndChunkSuite } from "./tensor/leaf_and_chunk.ts";
 import { merkleSuite } from "./tensor/merkle.ts";
+import { openEndSuite } from "./tensor/open_end.ts";
 import { proofSuite } from "./tensor/proof.ts";
 import { rootSuite } from "./tensor/root.ts";
 import { sha256Suite } from "./tensor/sha256.ts";
@@ -83,6 +84,7 @@ import { xxh32Suite } from "./wire/xxh32.ts";
 export const portableSuites: readonly Suite[] = [
   sha256Suite,
   descriptorSuite,
+  openEndSuite,
   addressSuite,
   leafAndChunkSuite,
   merkleSuite,
