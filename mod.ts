@@ -34,6 +34,7 @@ export {
   ProtocolError,
   RemoteError,
   RetryExhaustedError,
+  SourceNotRewindableError,
   StorageError,
   TransportError,
   UnauthorisedError,

@@ -11,6 +11,7 @@ export type ErrorCode =
   | "config"
   | "format"
   | "storage"
+  | "source_not_rewindable"
   | "retry_exhausted"
   | "remote";
 
@@ -130,6 +131,14 @@ export class StorageError extends HeadraceError {
   override readonly name: string = "StorageError";
   constructor(message: string, details?: ErrorDetails) {
     super("storage", message, details);
+  }
+}
+
+/** A leaf is wanted of a source that has let go of it and cannot read it again. */
+export class SourceNotRewindableError extends HeadraceError {
+  override readonly name: string = "SourceNotRewindableError";
+  constructor(message: string, details?: ErrorDetails) {
+    super("source_not_rewindable", message, details);
   }
 }
 

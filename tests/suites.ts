@@ -41,6 +41,7 @@ import { linkMeterSuite } from "./session/link_meter.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
 import { recoverySuite } from "./session/recovery.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
+import { replayLeavesSuite } from "./session/replay_leaves.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
@@ -133,6 +134,7 @@ export const portableSuites: readonly Suite[] = [
   ledgerSuite,
   linkMeterSuite,
   memorySinkSuite,
+  replayLeavesSuite,
   budgetSuite,
   refetchCreditSuite,
   quantitySuite,
