@@ -42,6 +42,7 @@ import { memorySinkSuite } from "./session/memory_sink.ts";
 import { recoverySuite } from "./session/recovery.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
 import { replayLeavesSuite } from "./session/replay_leaves.ts";
+import { streamSourceSuite } from "./session/stream_source.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
@@ -135,6 +136,7 @@ export const portableSuites: readonly Suite[] = [
   linkMeterSuite,
   memorySinkSuite,
   replayLeavesSuite,
+  streamSourceSuite,
   budgetSuite,
   refetchCreditSuite,
   quantitySuite,

@@ -12,4 +12,6 @@ export { PeerHost, type PeerHostOptions } from "./host.ts";
 export { MemorySink, type MemorySinkOptions } from "./memory_sink.ts";
 export { TensorPeer } from "./peer.ts";
 export type { RequestOptions, TensorPeerOptions, TransferOptions } from "./peer_options.ts";
+export type { StreamedTensor } from "./stream_feed.ts";
+export { StreamSource, type StreamSourceOptions } from "./stream_source.ts";
 export { Transfer, type TransferControls, type TransferStatus } from "./transfer.ts";
