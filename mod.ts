@@ -41,6 +41,7 @@ export {
 } from "./lib/errors.ts";
 export { DEFAULT_LIMITS, type Limits } from "./lib/limits.ts";
 export {
+  BlobSource,
   ByteSource,
   type Connect,
   type Connection,

@@ -34,6 +34,7 @@ import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
+import { blobSourceSuite } from "./session/blob_source.ts";
 import { budgetSuite } from "./session/budget.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { lifecycleSuite } from "./session/lifecycle.ts";
@@ -137,6 +138,7 @@ export const portableSuites: readonly Suite[] = [
   memorySinkSuite,
   replayLeavesSuite,
   streamSourceSuite,
+  blobSourceSuite,
   budgetSuite,
   refetchCreditSuite,
   quantitySuite,

@@ -7,6 +7,7 @@
 
 export type { Connect, Connection, Listener } from "../connection.ts";
 export { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
+export { BlobSource } from "./blob_source.ts";
 export { ByteSource } from "./byte_source.ts";
 export { PeerHost, type PeerHostOptions } from "./host.ts";
 export { MemorySink, type MemorySinkOptions } from "./memory_sink.ts";
