@@ -44,6 +44,7 @@ import { recoverySuite } from "./session/recovery.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
 import { replayLeavesSuite } from "./session/replay_leaves.ts";
 import { streamSourceSuite } from "./session/stream_source.ts";
+import { tensorInputSuite } from "./session/tensor_input.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
@@ -139,6 +140,7 @@ export const portableSuites: readonly Suite[] = [
   replayLeavesSuite,
   streamSourceSuite,
   blobSourceSuite,
+  tensorInputSuite,
   budgetSuite,
   refetchCreditSuite,
   quantitySuite,

@@ -15,4 +15,5 @@ export { TensorPeer } from "./peer.ts";
 export type { RequestOptions, TensorPeerOptions, TransferOptions } from "./peer_options.ts";
 export type { StreamedTensor } from "./stream_feed.ts";
 export { StreamSource, type StreamSourceOptions } from "./stream_source.ts";
+export { sourceOf, type TensorInput, type TensorInputOptions } from "./tensor_input.ts";
 export { Transfer, type TransferControls, type TransferStatus } from "./transfer.ts";
