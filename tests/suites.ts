@@ -1,5 +1,6 @@
 // Every suite that runs in every runtime, in the order of lib/'s rooms.
 
+import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
 import { fileNameSuite } from "./checkpoint/file_name.ts";
 import { journalSuite } from "./checkpoint/journal.ts";
 import { ledgerSuite } from "./checkpoint/ledger.ts";
@@ -164,6 +165,7 @@ export const ioSuites: readonly Suite[] = [
   lockSuite,
   stagedOutputSuite,
   stagedOutputFaultsSuite,
+  damagedJournalsSuite,
   pullSuite,
   pullKilledSuite,
   pullChangedSourceSuite,

@@ -1,4 +1,4 @@
-import { constants, fstatSync } from "node:fs";
+import { constants, fstatSync, statSync } from "node:fs";
 import { type FileHandle, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StorageError } from "../errors.ts";
@@ -6,11 +6,12 @@ import { openOwn, readFully, syncFolder, writeFully } from "./file_handles.ts";
 import {
   type DecodedJournal,
   decodeJournal,
-  encodeJournalHeader,
   encodeJournalRecord,
   type JournalRecord,
   MAX_JOURNAL_BYTES,
+  takesBack,
 } from "./journal.ts";
+import { encodeJournalFloor, encodeJournalHeader, FLOOR_BYTES } from "./journal_header.ts";
 import { errnoOf, storageError } from "./storage_error.ts";
 
 /** Bytes of records gathered into one write. */
@@ -42,6 +43,15 @@ function joined(parts: readonly Uint8Array[], byteLength: number): Uint8Array {
   return whole;
 }
 
+/**
+ * Which file on this machine an open journal is: it and the folder that it vouches for, by their
+ * numbers. A copy beside other files has another home; one that was renamed has not.
+ */
+export function journalHome(path: string, handle: FileHandle): string {
+  const folder = statSync(dirname(path), { bigint: true });
+  return `${folder.ino} ${fstatSync(handle.fd, { bigint: true }).ino}`;
+}
+
 const vanished = (path: string) =>
   `Cannot write to ${path}: it was deleted meanwhile; run the same command again`;
 
@@ -52,6 +62,7 @@ export class JournalFile {
   readonly #handle: FileHandle;
   /** Where the last whole record ends. */
   #byteLength = 0;
+  #headerBytes = 0;
   #broken: unknown;
   /** Records that the next write takes, and the promise of that write. */
   #waiting: JournalRecord[] = [];
@@ -64,7 +75,10 @@ export class JournalFile {
     this.#handle = handle;
   }
 
-  /** Reads the journal; `undefined` when there is none that can be read as one. */
+  /**
+   * Reads the journal; `undefined` when there is none that can be read as one. A copy of another
+   * one is as little `clean` as one that is damaged: the files beside it may not be those it means.
+   */
   static async read(path: string): Promise<DecodedJournal | undefined> {
     let handle: FileHandle;
     try {
@@ -77,7 +91,10 @@ export class JournalFile {
       const { size } = await handle.stat();
       if (size > MAX_JOURNAL_BYTES) return undefined;
       const bytes = new Uint8Array(size);
-      return (await readFully(handle, bytes, 0)) ? decodeJournal(bytes) : undefined;
+      if (!(await readFully(handle, bytes, 0))) return undefined;
+      const decoded = decodeJournal(bytes);
+      if (decoded === undefined) return undefined;
+      return { ...decoded, clean: decoded.clean && decoded.home === journalHome(path, handle) };
     } catch (cause) {
       throw storageError(cause, "read", path);
     } finally {
@@ -96,12 +113,12 @@ export class JournalFile {
     records: Iterable<JournalRecord>,
     durable: boolean,
   ): Promise<JournalFile> {
-    const header = encodeJournalHeader(key);
     const fresh = `${path}-new`;
     const handle = await openOwn(fresh, constants.O_CREAT | constants.O_TRUNC);
     const journal = new JournalFile(path, durable, handle);
     try {
-      await journal.#write(header);
+      await journal.#write(encodeJournalHeader(key, journalHome(path, handle)));
+      journal.#headerBytes = journal.#byteLength;
       for (const bytes of inWrites(records)) await journal.#write(bytes);
       // Synced even when not durable: after a power cut the old journal must not come back.
       await handle.sync();
@@ -139,6 +156,7 @@ export class JournalFile {
       const start = this.#byteLength;
       try {
         for (const bytes of inWrites(records)) await this.#write(bytes);
+        if (records.some(takesBack)) await this.#raiseFloor();
         if (this.#durable) await this.#handle.datasync();
         if (fstatSync(this.#handle.fd).nlink === 0) throw new StorageError(vanished(this.#path));
       } catch (cause) {
@@ -151,6 +169,12 @@ export class JournalFile {
     } catch (cause) {
       throw storageError(cause, "write to", this.#path);
     }
+  }
+
+  /** From here on a journal that is shorter than this one is known to have lost something. */
+  async #raiseFloor(): Promise<void> {
+    const floor = encodeJournalFloor(this.#byteLength);
+    await writeFully(this.#handle, floor, this.#headerBytes - FLOOR_BYTES);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

@@ -7,8 +7,9 @@ import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import { FileHandles, syncFolder } from "./file_handles.ts";
 import { foldFileName, safeFileName } from "./file_name.ts";
-import { DURABLE, encodeJournalHeader, type JournalRecord } from "./journal.ts";
+import { DURABLE, type JournalRecord } from "./journal.ts";
 import { JournalFile } from "./journal_file.ts";
+import { encodeJournalHeader } from "./journal_header.ts";
 import type { Ledger, LedgerTensor, Place } from "./ledger.ts";
 import type { OutputLock } from "./lock.ts";
 import { bootId } from "./machine.ts";
@@ -120,7 +121,7 @@ export class StagedOutput {
    */
   static async open(outputPath: string, options: StagedOutputOptions): Promise<StagedOutput> {
     const { kind, key, durable = false, sha256 = platformSha256 } = options;
-    encodeJournalHeader(key); // refuses a key that is too long before anything is touched
+    encodeJournalHeader(key, ""); // refuses a key that is too long before anything is touched
     const staging = new Staging(outputPath, kind);
     const lock = await staging.lock();
     try {

@@ -45,6 +45,8 @@ export class StagedSink implements TensorSink {
   readonly #underWay = new Set<Promise<unknown>>();
   #tensor: LedgerTensor | undefined;
   #open = true;
+  /** Whether all that the ledger has of the tensor can be believed. */
+  #isChecked = false;
 
   constructor(share: StagedShare, place: Place) {
     this.#share = share;
@@ -56,7 +58,7 @@ export class StagedSink implements TensorSink {
     return this.#work(async () => {
       const tensor = this.#share.ledger.find(this.place);
       if (tensor === undefined) return undefined;
-      if (!this.#share.trusts(tensor.boot)) await this.#recheck(tensor);
+      await this.#check(tensor);
       return { version: tensor.version, leaves: leafDigests(tensor) };
     });
   }
@@ -70,6 +72,7 @@ export class StagedSink implements TensorSink {
     return this.#work(async () => {
       const { ledger, boot } = this.#share;
       const held = ledger.find(this.place);
+      if (held !== undefined && keep.length > 0) await this.#check(held);
       const kept = new Map<number, Uint8Array>();
       for (const { index, digest } of keep) {
         const known = held?.leaves.get(index);
@@ -153,8 +156,9 @@ export class StagedSink implements TensorSink {
     return this.#share.useFile(attempted, this.place.fileName, work);
   }
 
-  /** Drops the leaves whose bytes are not what the journal says. */
-  async #recheck(tensor: LedgerTensor): Promise<void> {
+  /** Drops the leaves that may not, and do not, have the bytes which the journal says. */
+  async #check(tensor: LedgerTensor): Promise<void> {
+    if (this.#isChecked || this.#share.trusts(tensor.boot)) return;
     const { byteLength, fileOffset } = this.place;
     const buffer = new Uint8Array(Math.min(LEAF_BYTES, byteLength));
     for (const [index, digest] of [...tensor.leaves]) {
@@ -166,5 +170,6 @@ export class StagedSink implements TensorSink {
       tensor.leaves.delete(index);
       tensor.committed = false;
     }
+    this.#isChecked = true;
   }
 }

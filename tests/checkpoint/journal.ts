@@ -2,13 +2,18 @@ import { assert } from "chai";
 import fc from "fast-check";
 import {
   decodeJournal,
-  encodeJournalHeader,
   encodeJournalRecord,
   type JournalRecord,
 } from "../../lib/checkpoint/journal.ts";
+import {
+  encodeJournalFloor,
+  encodeJournalHeader,
+  FLOOR_BYTES,
+} from "../../lib/checkpoint/journal_header.ts";
 import type { Suite } from "../harness.ts";
 
-const KEY = "http://gone/model é";
+const KEY = "llama/*/é";
+const HOME = "7 é";
 const ref = fc.nat({ max: 0xffffffff });
 const offset = fc.nat({ max: 2 ** 52 });
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
@@ -42,7 +47,7 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 function encode(records: readonly JournalRecord[], key = KEY): Uint8Array {
-  return join([encodeJournalHeader(key), ...records.map(encodeJournalRecord)]);
+  return join([encodeJournalHeader(key, HOME), ...records.map(encodeJournalRecord)]);
 }
 
 /** What is read is the beginning of what was written. */
@@ -54,7 +59,12 @@ export const journalSuite: Suite = ({ test }) => {
   test("journal: gives back what was written, past 2^32 too", () => {
     fc.assert(
       fc.property(anyRecords, (records) => {
-        assert.deepEqual(decodeJournal(encode(records)), { key: KEY, records, clean: true });
+        assert.deepEqual(decodeJournal(encode(records)), {
+          key: KEY,
+          home: HOME,
+          records,
+          clean: true,
+        });
       }),
     );
     const far: JournalRecord = { kind: "forget", ref: 0xffffffff, index: 2 ** 33 - 1 };
@@ -66,7 +76,7 @@ export const journalSuite: Suite = ({ test }) => {
       fc.property(anyRecords, (records) => {
         const whole = encode(records);
         const ends = new Set<number>();
-        let end = encodeJournalHeader(KEY).byteLength;
+        let end = encodeJournalHeader(KEY, HOME).byteLength;
         for (const record of records) {
           ends.add(end);
           end += encodeJournalRecord(record).byteLength;
@@ -100,8 +110,34 @@ export const journalSuite: Suite = ({ test }) => {
     );
   });
 
+  test("journal: one that is shorter than when it last took something back is not clean", () => {
+    const records: JournalRecord[] = [0, 1, 2].map((index) => ({ kind: "forget", ref: 1, index }));
+    const whole = encode(records);
+    const headerBytes = encodeJournalHeader(KEY, HOME).byteLength;
+    const withFloor = (floor: Uint8Array) => {
+      const bytes = whole.slice();
+      bytes.set(floor, headerBytes - FLOOR_BYTES);
+      return decodeJournal(bytes);
+    };
+    const expected = (clean: boolean) => ({ key: KEY, home: HOME, records, clean });
+    for (const [floorBytes, clean] of [
+      [0, true],
+      [whole.byteLength, true],
+      [whole.byteLength + 1, false],
+      [2 ** 52, false],
+    ] as const) {
+      assert.deepEqual(withFloor(encodeJournalFloor(floorBytes)), expected(clean));
+    }
+    for (let bit = 0; bit < FLOOR_BYTES * 8; bit++) {
+      const floor = encodeJournalFloor(1);
+      floor[bit >> 3] = (floor[bit >> 3] as number) ^ (1 << (bit & 7));
+      assert.deepEqual(withFloor(floor), expected(false), `bit ${bit}`);
+    }
+    assert.deepEqual(withFloor(new Uint8Array(FLOOR_BYTES)), expected(false));
+  });
+
   test("journal: garbage is refused or yields nothing, never a throw", () => {
-    const header = encodeJournalHeader(KEY);
+    const header = encodeJournalHeader(KEY, HOME);
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (garbage) => {
         assert.isUndefined(decodeJournal(garbage));
@@ -115,17 +151,18 @@ export const journalSuite: Suite = ({ test }) => {
     const good: JournalRecord = { kind: "forget", ref: 1, index: 2 };
     const short: JournalRecord = { kind: "leaf", ref: 1, index: 2, digest: new Uint8Array(31) };
     const decoded = decodeJournal(encode([good, short, good]));
-    assert.deepEqual(decoded, { key: KEY, records: [good], clean: false });
+    assert.deepEqual(decoded, { key: KEY, home: HOME, records: [good], clean: false });
   });
 
   test("journal: another magic, version or key length is not this journal; the key is told", () => {
     const whole = encode([], "another");
     assert.equal(decodeJournal(whole)?.key, "another");
-    for (const at of [0, 8, 12, 16, 20]) {
+    for (const at of [0, 8, 12, 16, 20, 24, 31]) {
       const other = whole.slice();
       other[at] = (other[at] as number) ^ 1;
       assert.isUndefined(decodeJournal(other), `byte ${at}`);
     }
-    assert.throws(() => encodeJournalHeader("x".repeat(4097)), RangeError, /4096/);
+    assert.throws(() => encodeJournalHeader("x".repeat(4097), ""), RangeError, /4096/);
+    assert.throws(() => encodeJournalHeader("", "x".repeat(257)), RangeError, /256/);
   });
 };
