@@ -1,12 +1,14 @@
 // Every suite that runs in every runtime, in the order of lib/'s rooms.
 
 import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
+import { fileHandlesSuite } from "./checkpoint/file_handles.ts";
 import { fileNameSuite } from "./checkpoint/file_name.ts";
 import { journalSuite } from "./checkpoint/journal.ts";
 import { ledgerSuite } from "./checkpoint/ledger.ts";
 import { lockSuite } from "./checkpoint/lock.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
+import { stagedSinkSuite } from "./checkpoint/staged_sink.ts";
 import { acceptStoreSuite } from "./cli/accept_store.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
 import { demoSuite } from "./cli/demo.ts";
@@ -136,6 +138,7 @@ export const portableSuites: readonly Suite[] = [
   fileNameSuite,
   journalSuite,
   ledgerSuite,
+  stagedSinkSuite,
   linkMeterSuite,
   memorySinkSuite,
   replayLeavesSuite,
@@ -163,6 +166,7 @@ export const ioSuites: readonly Suite[] = [
   demoWeightsSuite,
   demoSuite,
   lockSuite,
+  fileHandlesSuite,
   stagedOutputSuite,
   stagedOutputFaultsSuite,
   damagedJournalsSuite,

@@ -1,67 +1,13 @@
-import { constants, writeSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
-import { errnoOf, storageError } from "./storage_error.ts";
-
-/** Not on Windows, where it reads as no flag at all. */
-const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
-
-/** Below this, handing a write to another thread costs many times what the write itself does. */
-const WRITTEN_AT_ONCE_BYTES = 64 * 1024;
+import { constants } from "node:fs";
+import { type FileHandle, rm } from "node:fs/promises";
+import { DiskFile } from "./disk_file.ts";
+import { openOwn } from "./file_access.ts";
+import type { StagedFile } from "./staged_file.ts";
 
 interface Opened {
   readonly handle: FileHandle;
+  readonly file: StagedFile;
   users: number;
-}
-
-/** Opens a file of ours for reading and writing, never through a symbolic link. */
-export async function openOwn(path: string, flags: number): Promise<FileHandle> {
-  try {
-    return await open(path, flags | constants.O_RDWR | NO_FOLLOW, 0o666);
-  } catch (cause) {
-    throw storageError(cause, "open", path);
-  }
-}
-
-/** Puts a folder's entries on the disk, where the system can (Windows cannot, and need not). */
-export async function syncFolder(path: string): Promise<void> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, constants.O_RDONLY);
-    await handle.sync();
-  } catch (cause) {
-    if (!["EISDIR", "EPERM", "EACCES", "EINVAL"].includes(errnoOf(cause) ?? "")) {
-      throw storageError(cause, "sync", path);
-    }
-  } finally {
-    await handle?.close();
-  }
-}
-
-/** Writes all of the bytes: a single call may take fewer. */
-export async function writeFully(
-  handle: FileHandle,
-  bytes: Uint8Array,
-  position: number,
-): Promise<void> {
-  for (let at = 0; at < bytes.byteLength; ) {
-    const left = bytes.byteLength - at;
-    if (left < WRITTEN_AT_ONCE_BYTES) at += writeSync(handle.fd, bytes, at, left, position + at);
-    else at += (await handle.write(bytes, at, left, position + at)).bytesWritten;
-  }
-}
-
-/** Fills `into`; false when the file ends before that. */
-export async function readFully(
-  handle: FileHandle,
-  into: Uint8Array,
-  position: number,
-): Promise<boolean> {
-  for (let at = 0; at < into.byteLength; ) {
-    const { bytesRead } = await handle.read(into, at, into.byteLength - at, position + at);
-    if (bytesRead === 0) return false;
-    at += bytesRead;
-  }
-  return true;
 }
 
 /**
@@ -71,6 +17,7 @@ export async function readFully(
 export class FileHandles {
   readonly #maxOpen: number;
   readonly #beforeOpen: () => void;
+  readonly #onMade: (() => Promise<void>) | undefined;
   /** Files that are on the disk: these must be there when they are opened again. */
   readonly #present: Set<string>;
   /** In the order of their last use. */
@@ -82,18 +29,25 @@ export class FileHandles {
   /**
    * @param present The files that are there already.
    * @param beforeOpen Throws when files may not be opened any more.
+   * @param onMade Done after a file was made, before anybody writes to it.
    */
-  constructor(present: Iterable<string>, maxOpen: number, beforeOpen: () => void) {
+  constructor(
+    present: Iterable<string>,
+    maxOpen: number,
+    beforeOpen: () => void,
+    onMade?: () => Promise<void>,
+  ) {
     this.#present = new Set(present);
     this.#maxOpen = maxOpen;
     this.#beforeOpen = beforeOpen;
+    this.#onMade = onMade;
   }
 
   /** Lends the file to `work`, making it when this output has not had it before. */
-  async use<T>(path: string, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  async use<T>(path: string, work: (file: StagedFile) => Promise<T>): Promise<T> {
     const opened = await this.#borrow(path);
     try {
-      return await work(opened.handle);
+      return await work(opened.file);
     } finally {
       opened.users--;
       this.#waiting.shift()?.();
@@ -141,8 +95,15 @@ export class FileHandles {
     // A file that was there and has vanished must not come back with holes in it.
     const isNew = !this.#present.has(path);
     const handle = await openOwn(path, isNew ? constants.O_CREAT | constants.O_EXCL : 0);
+    try {
+      if (isNew) await this.#onMade?.();
+    } catch (cause) {
+      await handle.close();
+      await rm(path, { force: true }); // empty: the next try makes it anew
+      throw cause;
+    }
     this.#present.add(path);
-    return { handle, users: 0 };
+    return { handle, file: new DiskFile(handle), users: 0 };
   }
 
   #isFull(): boolean {

@@ -2,7 +2,7 @@ import { constants, fstatSync, statSync } from "node:fs";
 import { type FileHandle, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StorageError } from "../errors.ts";
-import { openOwn, readFully, syncFolder, writeFully } from "./file_handles.ts";
+import { openOwn, readFully, syncFolder, writeFully } from "./file_access.ts";
 import {
   type DecodedJournal,
   decodeJournal,

@@ -3,7 +3,7 @@ import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, rename } from "node:fs/promises";
 import { StorageError } from "../errors.ts";
 import { LEAF_BYTES } from "../tensor/leaf.ts";
-import { readFully } from "./file_handles.ts";
+import { readFully } from "./file_access.ts";
 import { errnoOf, storageError } from "./storage_error.ts";
 
 /** A staged file and where it goes. */

@@ -1,11 +1,11 @@
-import type { FileHandle } from "node:fs/promises";
 import { truncate } from "node:fs/promises";
 import { StorageError } from "../errors.ts";
 import { sha256 as platformSha256, type Sha256 } from "../platform/sha256.ts";
 import type { TensorAddress } from "../tensor/address.ts";
 import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { TensorSink } from "../tensor/sink.ts";
-import { FileHandles, syncFolder } from "./file_handles.ts";
+import { syncFolder } from "./file_access.ts";
+import { FileHandles } from "./file_handles.ts";
 import { foldFileName, safeFileName } from "./file_name.ts";
 import { DURABLE, type JournalRecord } from "./journal.ts";
 import { JournalFile } from "./journal_file.ts";
@@ -15,6 +15,7 @@ import type { OutputLock } from "./lock.ts";
 import { bootId } from "./machine.ts";
 import { type Placement, placeFile, refuseOther, statOrNothing } from "./place_files.ts";
 import { completeFinish, dropLost, isTrusted, loadLedger } from "./resume.ts";
+import type { StagedFile } from "./staged_file.ts";
 import { StagedSink } from "./staged_sink.ts";
 import { type OutputKind, Staging } from "./staging.ts";
 import { storageError } from "./storage_error.ts";
@@ -123,14 +124,19 @@ export class StagedOutput {
     const { kind, key, durable = false, sha256 = platformSha256 } = options;
     encodeJournalHeader(key, ""); // refuses a key that is too long before anything is touched
     const staging = new Staging(outputPath, kind);
-    const lock = await staging.lock();
+    const lock = await staging.lock(durable);
     try {
       const boot = bootId();
       const ledger = await loadLedger(staging, key, durable ? DURABLE : boot);
       const recovered = await completeFinish(staging, ledger, boot);
       const present = await dropLost(staging, ledger);
       const journal = await JournalFile.create(staging.journalPath, key, ledger.records(), durable);
-      const handles = new FileHandles(present, MAX_OPEN_FILES, () => lock.check());
+      const handles = new FileHandles(
+        present,
+        MAX_OPEN_FILES,
+        () => lock.check(),
+        durable ? () => syncFolder(staging.folder) : undefined,
+      );
       const ignoresCase = await staging.ignoresCase();
       const parts = { recovered, staging, lock, ledger, journal, handles, boot };
       return new StagedOutput({ ...parts, durable, sha256, ignoresCase });
@@ -330,7 +336,7 @@ export class StagedOutput {
   async #useFile<T>(
     attempted: string,
     fileName: string,
-    work: (file: FileHandle) => Promise<T>,
+    work: (file: StagedFile) => Promise<T>,
   ): Promise<T> {
     const path = this.#staging.stagedPath(fileName);
     try {

@@ -1,4 +1,4 @@
-import type { FileHandle } from "node:fs/promises";
+// This module runs in every runtime.
 import { StorageError } from "../errors.ts";
 import type { Sha256 } from "../platform/sha256.ts";
 import { checkLeaf } from "../session/memory_sink.ts";
@@ -7,9 +7,9 @@ import type { LeafDigest } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
 import type { Held, TensorSink } from "../tensor/sink.ts";
 import type { SourceVersion } from "../tensor/source.ts";
-import { readFully, writeFully } from "./file_handles.ts";
 import { DURABLE, type JournalRecord } from "./journal.ts";
 import { type Ledger, type LedgerTensor, leafDigests, leafRecords, type Place } from "./ledger.ts";
+import type { StagedFile } from "./staged_file.ts";
 
 /** What a {@linkcode StagedSink} shares with the other sinks of its output. */
 export interface StagedShare {
@@ -25,7 +25,7 @@ export interface StagedShare {
   useFile<T>(
     attempted: string,
     fileName: string,
-    work: (file: FileHandle) => Promise<T>,
+    work: (file: StagedFile) => Promise<T>,
   ): Promise<T>;
   /** Told once, when the sink is done with. */
   onRelease(sink: StagedSink): void;
@@ -80,7 +80,7 @@ export class StagedSink implements TensorSink {
       }
       // Also makes the file, which a tensor without bytes would never do.
       await this.#file("write to", async (file) => {
-        if (boot === DURABLE && kept.size > 0) await file.datasync();
+        if (boot === DURABLE && kept.size > 0) await file.sync();
       });
       const goesOn =
         held?.boot === boot && held.leaves.size === kept.size && equalBytes(held.version, version);
@@ -108,8 +108,8 @@ export class StagedSink implements TensorSink {
       const { ref, leaves } = this.#begun();
       if (leaves.has(index)) await this.#share.record([{ kind: "forget", ref, index }]);
       await this.#file("write to", async (file) => {
-        await writeFully(file, bytes, this.place.fileOffset + index * LEAF_BYTES);
-        if (this.#share.boot === DURABLE) await file.datasync();
+        await file.write(bytes, this.place.fileOffset + index * LEAF_BYTES);
+        if (this.#share.boot === DURABLE) await file.sync();
       });
       await this.#share.record([{ kind: "leaf", ref, index, digest }]);
     });
@@ -152,7 +152,7 @@ export class StagedSink implements TensorSink {
     }
   }
 
-  #file<T>(attempted: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
+  #file<T>(attempted: string, work: (file: StagedFile) => Promise<T>): Promise<T> {
     return this.#share.useFile(attempted, this.place.fileName, work);
   }
 
@@ -164,7 +164,7 @@ export class StagedSink implements TensorSink {
     for (const [index, digest] of [...tensor.leaves]) {
       const bytes = buffer.subarray(0, leafLength(index, byteLength));
       const whole = await this.#file("read", (file) =>
-        readFully(file, bytes, fileOffset + index * LEAF_BYTES),
+        file.read(bytes, fileOffset + index * LEAF_BYTES),
       );
       if (whole && equalBytes(await this.#share.sha256([bytes]), digest)) continue;
       tensor.leaves.delete(index);

@@ -2,6 +2,7 @@ import { readdirSync, rmdirSync } from "node:fs";
 import { lstat, mkdir, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { StorageError } from "../errors.ts";
+import { syncFolder } from "./file_access.ts";
 import { safeFileName } from "./file_name.ts";
 import { OutputLock } from "./lock.ts";
 import { statOrNothing } from "./place_files.ts";
@@ -49,14 +50,18 @@ export class Staging {
     return this.kind === "file" ? this.target : join(this.target, safeFileName(fileName));
   }
 
-  /** Makes the folder, and those above it, and takes its lock. */
-  async lock(): Promise<OutputLock> {
+  /**
+   * Makes the folder, and those above it, and takes its lock.
+   *
+   * @param durable Whether a power cut leaves the folders that were made.
+   */
+  async lock(durable: boolean): Promise<OutputLock> {
     if (this.kind === "file" && (await statOrNothing(this.target))?.isDirectory()) {
       throw new StorageError(`Cannot write ${this.target}: it is a folder; choose another output`);
     }
     for (let attempt = 1; ; attempt++) {
       try {
-        await makeFolder(this.folder);
+        await makeFolder(this.folder, durable);
         if (!(await lstat(this.folder)).isDirectory()) {
           throw new StorageError(`Cannot use ${this.folder}: it is not a folder; delete it`);
         }
@@ -123,14 +128,15 @@ export class Staging {
 }
 
 /** Makes the folder and those above it. (Node's own recursion says ENOENT for a read-only disk.) */
-async function makeFolder(path: string): Promise<void> {
+async function makeFolder(path: string, durable: boolean): Promise<void> {
   try {
     await mkdir(path);
+    if (durable) await syncFolder(dirname(path));
   } catch (cause) {
     const code = errnoOf(cause);
     if (code === "EEXIST") return;
     if (code !== "ENOENT" || dirname(path) === path) throw cause;
-    await makeFolder(dirname(path));
-    await makeFolder(path);
+    await makeFolder(dirname(path), durable);
+    await makeFolder(path, durable);
   }
 }
