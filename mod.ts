@@ -135,6 +135,7 @@ export {
   SIDE_FILES_PARTITION,
   type SinkStore,
   type SourceVersion,
+  type StoreChange,
   type StoreEntry,
   sha256,
   type TensorAddress,

@@ -49,6 +49,7 @@ import { replayLeavesSuite } from "./session/replay_leaves.ts";
 import { streamSourceSuite } from "./session/stream_source.ts";
 import { tensorInputSuite } from "./session/tensor_input.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
+import { watchersSuite } from "./session/watchers.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
 import { chunkCollectorSuite } from "./streams/chunk_collector.ts";
@@ -145,6 +146,7 @@ export const portableSuites: readonly Suite[] = [
   streamSourceSuite,
   blobSourceSuite,
   tensorInputSuite,
+  watchersSuite,
   budgetSuite,
   refetchCreditSuite,
   quantitySuite,

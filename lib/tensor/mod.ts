@@ -37,7 +37,13 @@ export type { TransferProgress } from "./progress.ts";
 export { createRangeProof, type RangeProof, verifyRangeProof } from "./proof.ts";
 export { modelRoot, type NamedRoot, partitionRoot, tensorRoot, tensorRootOfTop } from "./root.ts";
 export type { Held, PushOrigin, SinkStore, TensorSink } from "./sink.ts";
-export type { SourceVersion, StoreEntry, TensorSource, TensorStore } from "./source.ts";
+export type {
+  SourceVersion,
+  StoreChange,
+  StoreEntry,
+  TensorSource,
+  TensorStore,
+} from "./source.ts";
 export {
   dtypeOfArray,
   type HalfArray,

@@ -31,6 +31,13 @@ export interface StoreEntry {
   readonly version: SourceVersion;
 }
 
+/** What has become of a tensor in a store. */
+export interface StoreChange {
+  /** Whether there is a new version, the first one included, or none any more. */
+  readonly kind: "changed" | "gone";
+  readonly address: TensorAddress;
+}
+
 /** Where a peer's tensors come from. */
 export interface TensorStore {
   /** What is there and matches, in the order in which a file holds it. */
@@ -40,4 +47,10 @@ export interface TensorStore {
    * @throws {NotFoundError} when nothing lives there.
    */
   open(address: TensorAddress): Promise<TensorSource>;
+  /**
+   * Tells of every change, from now on, to what matches, after it has happened.
+   *
+   * @returns what ends it.
+   */
+  watch?(pattern: AddressPattern, onChange: (change: StoreChange) => void): () => void;
 }
