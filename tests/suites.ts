@@ -43,6 +43,7 @@ import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { lifecycleSuite } from "./session/lifecycle.ts";
 import { linkMeterSuite } from "./session/link_meter.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
+import { memoryStoreSuite } from "./session/memory_store.ts";
 import { recoverySuite } from "./session/recovery.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
 import { replayLeavesSuite } from "./session/replay_leaves.ts";
@@ -147,6 +148,7 @@ export const portableSuites: readonly Suite[] = [
   blobSourceSuite,
   tensorInputSuite,
   watchersSuite,
+  memoryStoreSuite,
   budgetSuite,
   refetchCreditSuite,
   quantitySuite,

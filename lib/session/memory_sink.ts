@@ -75,6 +75,19 @@ export class MemorySink implements TensorSink {
     return this.#allocated();
   }
 
+  /** How many leaves are held. */
+  get heldCount(): number {
+    return this.#leaves.size;
+  }
+
+  /** The bytes of a leaf, if it is held with this digest. */
+  heldLeaf({ index, digest }: LeafDigest): Uint8Array | undefined {
+    const leaf = this.#leaves.get(index);
+    if (leaf === undefined || !equalBytes(leaf.digest, digest)) return undefined;
+    const start = index * LEAF_BYTES;
+    return this.#allocated().subarray(start, start + LEAF_BYTES);
+  }
+
   async held(): Promise<Held | undefined> {
     if (this.#version === undefined) return undefined;
     return { version: this.#version, leaves: [...this.#leaves.values()] };

@@ -11,6 +11,7 @@ export { BlobSource } from "./blob_source.ts";
 export { ByteSource } from "./byte_source.ts";
 export { PeerHost, type PeerHostOptions } from "./host.ts";
 export { MemorySink, type MemorySinkOptions } from "./memory_sink.ts";
+export { MemoryStore, type MemoryStoreOptions, type StoredTensor } from "./memory_store.ts";
 export { TensorPeer } from "./peer.ts";
 export type { RequestOptions, TensorPeerOptions, TransferOptions } from "./peer_options.ts";
 export type { StreamedTensor } from "./stream_feed.ts";

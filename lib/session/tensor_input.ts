@@ -68,20 +68,30 @@ export function sourceOf(input: TensorInput, options: TensorInputOptions = {}): 
     }
     return input;
   }
-  if (isTypedArray(input)) {
-    const tensor = tensorOfArray(input, options);
-    return new ByteSource(bytesOfArray(input), tensor, options.version);
-  }
-  if (isArrayBuffer(input)) {
-    return new ByteSource(new Uint8Array(input), tensorOf(options), options.version);
-  }
+  const inMemory = memoryTensorOf(input, options);
+  if (inMemory) return new ByteSource(inMemory.bytes, inMemory, options.version);
   if (isBlob(input)) return new BlobSource(input, tensorOf(options), options.version);
   throw new TypeError(
     `A tensor comes from a typed array, an ArrayBuffer, a Blob, a ReadableStream of Uint8Array or a TensorSource, found ${kindOf(input)}`,
   );
 }
 
-interface DTypeAndShape {
+/**
+ * The bytes of what is in memory, and what they are; `undefined` for any other input.
+ *
+ * @throws {TypeError} as {@linkcode sourceOf}.
+ */
+export function memoryTensorOf(
+  input: unknown,
+  options: Pick<TensorInputOptions, "dtype" | "shape">,
+): (DTypeAndShape & { readonly bytes: Uint8Array }) | undefined {
+  if (isTypedArray(input)) return { ...tensorOfArray(input, options), bytes: bytesOfArray(input) };
+  if (isArrayBuffer(input)) return { ...tensorOf(options), bytes: new Uint8Array(input) };
+  return undefined;
+}
+
+/** What bytes do not say of themselves. */
+export interface DTypeAndShape {
   readonly dtype: DType;
   readonly shape: readonly number[];
 }
@@ -115,7 +125,7 @@ function isStream(input: TensorInput): input is ReadableStream<Uint8Array> {
   return typeof Object(input).getReader === "function";
 }
 
-function isArrayBuffer(input: TensorInput): input is ArrayBuffer {
+function isArrayBuffer(input: unknown): input is ArrayBuffer {
   return Object.prototype.toString.call(input) === "[object ArrayBuffer]";
 }
 
