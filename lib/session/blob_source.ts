@@ -54,7 +54,12 @@ export class BlobSource implements TensorSource {
    * @throws {IntegrityError} at source, when the file behind the blob has changed or is gone.
    */
   async read(byteOffset: number, into: Uint8Array): Promise<void> {
-    const end = byteOffset + into.byteLength;
+    into.set(await this.lend(byteOffset, into.byteLength));
+  }
+
+  /** As `read`, into memory of its own. @throws as {@linkcode BlobSource.read}. */
+  async lend(byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    const end = byteOffset + byteLength;
     const wanted = `bytes ${byteOffset} to ${end} of a blob`;
     const details = { byteOffset, retryable: false };
     let bytes: Uint8Array;
@@ -63,11 +68,9 @@ export class BlobSource implements TensorSource {
     } catch (cause) {
       throw new IntegrityError("source", `Cannot read ${wanted}`, { ...details, cause });
     }
-    if (bytes.byteLength !== into.byteLength) {
-      const found = `found ${bytes.byteLength} bytes`;
-      throw new IntegrityError("source", `Cannot read ${wanted}: ${found}`, details);
-    }
-    into.set(bytes);
+    if (bytes.byteLength === byteLength) return bytes;
+    const found = `found ${bytes.byteLength} bytes`;
+    throw new IntegrityError("source", `Cannot read ${wanted}: ${found}`, details);
   }
 }
 

@@ -20,6 +20,11 @@ export interface TensorSource {
   read(byteOffset: number, into: Uint8Array): Promise<void>;
   /** The bytes themselves, where they are in memory already; `read` is then not called. */
   view?(byteOffset: number, byteLength: number): Uint8Array;
+  /**
+   * As `read`, but gives bytes that the source has read into memory of its own, which saves a copy.
+   * They stay what they are, and must not be written.
+   */
+  lend?(byteOffset: number, byteLength: number): Promise<Uint8Array>;
   /** Gives back what the source holds open. */
   close?(): Promise<void>;
 }

@@ -29,6 +29,7 @@ export const blobSourceSuite: Suite = ({ test }) => {
     ] as const) {
       const part = await bytesAt(source, at, length);
       assert.isTrue(sameBytes(part, content.subarray(at, at + length)));
+      assert.isTrue(sameBytes(await source.lend(at, length), part));
     }
   });
 
