@@ -68,7 +68,8 @@ function pusher(store: MemoryStore, faultsOf: (dial: number) => Faults = () => (
     return wire;
   };
   const retry = { baseDelayMs: 0, maxDelayMs: 0 };
-  return { peer: new TensorPeer(connect, { retry }), wires };
+  const peer = new TensorPeer(connect, { retry });
+  return { peer, wires, [Symbol.asyncDispose]: () => peer.close() };
 }
 
 export const memoryStoreSuite: Suite = ({ test }) => {
@@ -143,7 +144,8 @@ export const memoryStoreSuite: Suite = ({ test }) => {
     const store = new MemoryStore();
     store.set(W, Uint8Array.of(1));
     const changes = changesOf(store);
-    const { peer } = pusher(store);
+    await using pushing = pusher(store);
+    const { peer } = pushing;
     const tensor = { dtype: "U8", shape: [content.byteLength] } as const;
     const transfer = peer.streamTensor(W, new ByteSource(content, tensor));
     assert.equal(store.get(W)?.bytes.byteLength, 1);
@@ -153,26 +155,26 @@ export const memoryStoreSuite: Suite = ({ test }) => {
     const back = await peer.requestTensor(W, { into: "memory" }).bytes();
     assert.isTrue(sameBytes(back, content));
     assert.equal(store.usedBytes, content.byteLength);
-    await peer.close();
   });
 
   test("memory store: a push that is cut carries on from what was verified", async () => {
     const store = new MemoryStore();
-    const { peer, wires } = pusher(store, (dial) =>
+    await using pushing = pusher(store, (dial) =>
       dial === 0 ? { cutAfterBytes: 4.5 * LEAF_BYTES } : {},
     );
+    const { peer, wires } = pushing;
     const tensor = { dtype: "U8", shape: [content.byteLength] } as const;
     await peer.streamTensor(W, new ByteSource(content, tensor)).done;
     assert.isTrue(sameBytes(await bytesAt(store), content));
     assert.lengthOf(wires, 2);
     assert.isBelow(wires[1]?.writtenBytes ?? 0, 3.1 * LEAF_BYTES);
-    await peer.close();
     assert.equal(store.usedBytes, content.byteLength);
   });
 
   test("memory store: of a new version only the leaves that differ travel", async () => {
     const store = new MemoryStore();
-    const { peer, wires } = pusher(store);
+    await using pushing = pusher(store);
+    const { peer, wires } = pushing;
     const tensor = { dtype: "U8", shape: [content.byteLength] } as const;
     const push = (bytes: Uint8Array) => peer.streamTensor(W, new ByteSource(bytes, tensor)).done;
     await push(content);
@@ -193,7 +195,6 @@ export const memoryStoreSuite: Suite = ({ test }) => {
     assert.isBelow((wires[0]?.writtenBytes ?? 0) - before, 1.1 * LEAF_BYTES);
     assert.deepEqual(store.get(W)?.version, version, "the same again is no new version");
     assert.lengthOf(changes, 1);
-    await peer.close();
     assert.equal(store.usedBytes, content.byteLength);
   });
 
@@ -217,6 +218,26 @@ export const memoryStoreSuite: Suite = ({ test }) => {
     const bytes = store.get(W)?.bytes ?? new Uint8Array();
     assert.deepEqual([bytes[0], bytes[LEAF_BYTES], bytes[2 * LEAF_BYTES]], [1, 2, 3]);
     await stuck.release();
+  });
+
+  test("memory store: what another attempt has in whole is copied, as that may still write", async () => {
+    const store = new MemoryStore();
+    const descriptor = createDescriptor("U8", [2 * LEAF_BYTES]);
+    const stuck = await store.accept(W, descriptor);
+    await stuck.begin(VERSION, []);
+    await fill(stuck, [0, 1]);
+    const next = await store.accept(W, descriptor);
+    await next.begin(VERSION, (await next.held())?.leaves ?? []);
+    await next.commit(undefined);
+    stuck.buffer?.(0).fill(99);
+    assert.equal(store.get(W)?.bytes[0], 1);
+    await stuck.release();
+    await next.release();
+    const heldOf = async (dtype: "U8" | "I8") =>
+      (await store.accept(W, createDescriptor(dtype, descriptor.shape))).held();
+    assert.isUndefined(await heldOf("I8"), "it is another tensor");
+    store.delete(W);
+    assert.isUndefined(await heldOf("U8"), "all is forgotten");
   });
 
   test("memory store: a push that was released takes nothing more", async () => {

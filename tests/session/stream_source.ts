@@ -140,6 +140,17 @@ export const streamSourceSuite: Suite = ({ test }) => {
     assert.isTrue(sameBytes(await bytesAt(source, 5 * MiB, MiB), leafOf(5)));
   });
 
+  test("stream source: what was let go is missed at once, not when the stream goes on", async () => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const source = new StreamSource(readable, { dtype: "U8", shape: [content.byteLength] });
+    const writer = writable.getWriter();
+    await Promise.all([writer.write(content.subarray(0, MiB)), bytesAt(source, 0, MiB)]);
+    source.acknowledged([{ first: 0, count: 1 }]);
+    const read = () => source.lend(MiB - 1, 2);
+    await assertRejects(read, SourceNotRewindableError, /Leaf 0 was/);
+    await source.close();
+  });
+
   test("stream source: a stream shorter or longer than the tensor is wrong at its source", async () => {
     const tensor = { dtype: "F32", shape: [100] } as const;
     const bytes = content.subarray(0, 404);
@@ -237,6 +248,8 @@ export const streamSourceSuite: Suite = ({ test }) => {
     const none = openEnded(new Uint8Array(), 12).source;
     assert.equal(await none.peekEnd(0), 0);
     assert.deepEqual(none.finalDescriptor?.shape, [0, 3]);
+    const past = openEnded(content.subarray(0, 108), 12).source;
+    await assertRejects(() => bytesAt(past, 100, 20), RangeError, /has 108 bytes, but 100 to 120/);
     const full = openEnded(content.subarray(0, 108), 12, 9).source;
     assert.isTrue(sameBytes(await bytesAt(full, 0, 108), content.subarray(0, 108)));
     assert.equal(await full.peekEnd(108), 108);
@@ -252,6 +265,11 @@ export const streamSourceSuite: Suite = ({ test }) => {
     assert.equal(cancelled(), reason);
     assert.equal(source.bufferedBytes, 0);
     await assertRejects(() => bytesAt(source, 0, 1), Error, /enough/);
+    const other = counted(content, MiB).source;
+    await bytesAt(other, 0, MiB);
+    const late = bytesAt(other, 0, MiB); // has all it needs, and is overtaken
+    await other.close(reason);
+    assert.equal(await late.catch((error) => error), reason);
     const silent = new StreamSource(new ReadableStream(), { dtype: "U8", shape: [4] });
     const read = silent.read(0, new Uint8Array(4));
     await silent.close();
@@ -316,13 +334,12 @@ export const streamSourceSuite: Suite = ({ test }) => {
       sink = new MemorySink(descriptor);
       return sink;
     };
-    await using receiver = new TensorPeer(there, { accepted: true, sinks: { accept } });
+    await using _receiver = new TensorPeer(there, { accepted: true, sinks: { accept } });
     await using sender = new TensorPeer(here);
     const { source } = counted(content, 50_000);
     const address = { model: "m", partition: "p", tensor: "t" };
     await sender.streamTensor(address, source).done;
     assert.isTrue(sameBytes(sink?.bytes ?? new Uint8Array(), content));
     await source.close();
-    await receiver.close();
   });
 };
