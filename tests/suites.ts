@@ -1,5 +1,6 @@
 // Every suite that runs in every runtime, in the order of lib/'s rooms.
 
+import { memoryCheckpointStoreSuite } from "./checkpoint/checkpoint_stores.ts";
 import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
 import { fileHandlesSuite } from "./checkpoint/file_handles.ts";
 import { fileNameSuite } from "./checkpoint/file_name.ts";
@@ -9,6 +10,7 @@ import { lockSuite } from "./checkpoint/lock.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { stagedSinkSuite } from "./checkpoint/staged_sink.ts";
+import { sweepPlanSuite } from "./checkpoint/sweep_plan.ts";
 import { acceptStoreSuite } from "./cli/accept_store.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
 import { demoSuite } from "./cli/demo.ts";
@@ -141,6 +143,7 @@ export const portableSuites: readonly Suite[] = [
   journalSuite,
   ledgerSuite,
   stagedSinkSuite,
+  sweepPlanSuite,
   linkMeterSuite,
   memorySinkSuite,
   replayLeavesSuite,
@@ -174,6 +177,7 @@ export const ioSuites: readonly Suite[] = [
   stagedOutputSuite,
   stagedOutputFaultsSuite,
   damagedJournalsSuite,
+  memoryCheckpointStoreSuite,
   pullSuite,
   pullKilledSuite,
   pullChangedSourceSuite,

@@ -42,18 +42,21 @@ export function isJournal(bytes: Uint8Array): boolean {
   return MAGIC.every((byte, at) => bytes[at] === byte);
 }
 
+/** @throws {RangeError} for a key of more than 4096 bytes of UTF-8. */
+export function checkKey(key: string): void {
+  const { byteLength } = utf8.encode(key);
+  if (byteLength <= MAX_KEY_BYTES) return;
+  throw new RangeError(`An output's key takes at most ${MAX_KEY_BYTES} bytes, found ${byteLength}`);
+}
+
 /**
  * The first bytes of a journal, without a floor.
  *
  * @throws {RangeError} for a key of more than 4096 bytes of UTF-8, or a home of more than 256.
  */
 export function encodeJournalHeader(key: string, home: string): Uint8Array {
+  checkKey(key);
   const [keyBytes, homeBytes] = [utf8.encode(key), utf8.encode(home)];
-  if (keyBytes.byteLength > MAX_KEY_BYTES) {
-    throw new RangeError(
-      `An output's key takes at most ${MAX_KEY_BYTES} bytes, found ${keyBytes.byteLength}`,
-    );
-  }
   if (homeBytes.byteLength > MAX_HOME_BYTES) {
     throw new RangeError(
       `A journal's home takes at most ${MAX_HOME_BYTES} bytes, found ${homeBytes.byteLength}`,

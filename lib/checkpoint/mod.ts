@@ -1,16 +1,23 @@
+// This module runs in every runtime.
 /**
- * Where a transfer's verified leaves are kept: in memory, or in files with a journal beside them,
- * so that an interrupted transfer resumes.
+ * Where a transfer's verified leaves are kept, so that an interrupted one resumes: the contract of
+ * a store of checkpoints, and one in memory. Nothing here touches a file system.
  *
  * @module
  */
-
+export { type CheckpointLimits, DEFAULT_CHECKPOINT_LIMITS } from "../checkpoint_limits.ts";
 export { MemorySink, type MemorySinkOptions } from "../session/memory_sink.ts";
+export type {
+  Checkpoint,
+  CheckpointOptions,
+  CheckpointStore,
+  FinishedFile,
+  FinishOptions,
+  OutputKind,
+  SweptCheckpoint,
+} from "./checkpoint_store.ts";
 export { safeFileName } from "./file_name.ts";
 export {
-  type FinishedFile,
-  type FinishOptions,
-  StagedOutput,
-  type StagedOutputOptions,
-} from "./staged_output.ts";
-export type { OutputKind } from "./staging.ts";
+  MemoryCheckpointStore,
+  type MemoryCheckpointStoreOptions,
+} from "./memory_checkpoint_store.ts";

@@ -13,6 +13,8 @@ import type { StagedFile } from "./staged_file.ts";
 
 /** What a {@linkcode StagedSink} shares with the other sinks of its output. */
 export interface StagedShare {
+  /** As `TensorSink.pace`. */
+  readonly pace: NonNullable<TensorSink["pace"]>;
   readonly ledger: Ledger;
   /** Until when leaves written now can be believed: this boot, or `DURABLE`. */
   readonly boot: string;
@@ -39,7 +41,7 @@ const MAX_VERSION_BYTES = 32;
  * vouches for nothing that is not there.
  */
 export class StagedSink implements TensorSink {
-  readonly pace = "disk";
+  readonly pace: NonNullable<TensorSink["pace"]>;
   readonly place: Place;
   readonly #share: StagedShare;
   readonly #underWay = new Set<Promise<unknown>>();
@@ -50,6 +52,7 @@ export class StagedSink implements TensorSink {
 
   constructor(share: StagedShare, place: Place) {
     this.#share = share;
+    this.pace = share.pace;
     this.place = place;
   }
 

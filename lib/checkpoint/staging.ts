@@ -2,14 +2,12 @@ import { readdirSync, rmdirSync } from "node:fs";
 import { lstat, mkdir, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { StorageError } from "../errors.ts";
+import type { OutputKind } from "./checkpoint_store.ts";
 import { syncFolder } from "./file_access.ts";
 import { safeFileName } from "./file_name.ts";
 import { OutputLock } from "./lock.ts";
 import { statOrNothing } from "./place_files.ts";
 import { errnoOf, storageError } from "./storage_error.ts";
-
-/** One file, or a folder of files. */
-export type OutputKind = "file" | "folder";
 
 const MAX_ATTEMPTS = 8;
 

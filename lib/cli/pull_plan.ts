@@ -1,7 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import type { OutputKind } from "../checkpoint/checkpoint_store.ts";
 import { safeFileName } from "../checkpoint/file_name.ts";
-import type { OutputKind } from "../checkpoint/staging.ts";
 import { IntegrityError } from "../errors.ts";
 import { encodeHeader } from "../formats/safetensors/encode_header.ts";
 import { parseHeader } from "../formats/safetensors/header.ts";

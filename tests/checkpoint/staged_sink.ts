@@ -28,6 +28,7 @@ class Bench {
     };
     this.sink = new StagedSink(
       {
+        pace: "disk",
         ledger: this.ledger,
         boot,
         sha256,

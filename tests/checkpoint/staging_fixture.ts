@@ -1,5 +1,6 @@
 // Tensors with known bytes, and the steps that a pull takes with a staged output.
 import { createHash } from "node:crypto";
+import type { Checkpoint } from "../../lib/checkpoint/checkpoint_store.ts";
 import { StagedOutput, type StagedOutputOptions } from "../../lib/checkpoint/staged_output.ts";
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import { LEAF_BYTES, leafCount } from "../../lib/tensor/leaf.ts";
@@ -31,7 +32,7 @@ export function openFolder(
 
 /** The sink of a tensor named after its place. */
 export function sinkOf(
-  output: StagedOutput,
+  output: Checkpoint,
   fileName: string,
   fileOffset: number,
   byteLength: number,
@@ -48,7 +49,7 @@ export async function writeLeaf(sink: TensorSink, bytes: Uint8Array, index: numb
 
 /** Fetches a tensor: keeps what is held of this version, writes the rest. Returns what it wrote. */
 export async function fetchTensor(
-  output: StagedOutput,
+  output: Checkpoint,
   fileName: string,
   fileOffset: number,
   bytes: Uint8Array,
