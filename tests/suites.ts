@@ -1,6 +1,9 @@
 // Every suite that runs in every runtime, in the order of lib/'s rooms.
 
-import { memoryCheckpointStoreSuite } from "./checkpoint/checkpoint_stores.ts";
+import {
+  fileCheckpointStoreSuite,
+  memoryCheckpointStoreSuite,
+} from "./checkpoint/checkpoint_stores.ts";
 import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
 import { fileHandlesSuite } from "./checkpoint/file_handles.ts";
 import { fileNameSuite } from "./checkpoint/file_name.ts";
@@ -10,6 +13,7 @@ import { lockSuite } from "./checkpoint/lock.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
 import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { stagedSinkSuite } from "./checkpoint/staged_sink.ts";
+import { sweepCheckpointsSuite } from "./checkpoint/sweep_checkpoints.ts";
 import { sweepPlanSuite } from "./checkpoint/sweep_plan.ts";
 import { acceptStoreSuite } from "./cli/accept_store.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
@@ -177,7 +181,9 @@ export const ioSuites: readonly Suite[] = [
   stagedOutputSuite,
   stagedOutputFaultsSuite,
   damagedJournalsSuite,
+  sweepCheckpointsSuite,
   memoryCheckpointStoreSuite,
+  fileCheckpointStoreSuite,
   pullSuite,
   pullKilledSuite,
   pullChangedSourceSuite,

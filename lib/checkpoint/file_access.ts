@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { errnoOf, storageError } from "./storage_error.ts";
 
 /** Not on Windows, where it reads as no flag at all. */
-const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
+export const NO_FOLLOW: number = constants.O_NOFOLLOW ?? 0;
 
 /** Below this, handing a write to another thread costs many times what the write itself does. */
 const WRITTEN_AT_ONCE_BYTES = 64 * 1024;

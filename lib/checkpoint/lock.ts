@@ -21,9 +21,25 @@ const MAX_TURNS = 8;
 const MAX_ATTEMPTS = 32;
 const MAX_LOCK_CHARACTERS = 4096;
 
+/** What a lock is held for. */
+export type LockTask = "write" | "sweep";
+
 interface Holder extends ProcessIdentity {
   /** Random, so that two locks of one process differ. */
   readonly id: string;
+  readonly task: LockTask;
+}
+
+/** Somebody has the lock who lives, or may. */
+export class LockHeldError extends StorageError {
+  override readonly name: string = "LockHeldError";
+  /** Whether that is over soon: a sweep is, and so is what is only just being written down. */
+  readonly isBrief: boolean;
+
+  constructor(message: string, isBrief: boolean) {
+    super(message);
+    this.isBrief = isBrief;
+  }
 }
 
 /** Who holds a lock file: `"unreadable"` for damage, `undefined` when there is no such file. */
@@ -37,11 +53,11 @@ function readHolder(path: string): Holder | "unreadable" | undefined {
   }
   if (text.length > MAX_LOCK_CHARACTERS) return "unreadable";
   try {
-    const { pid, host, boot, start, id } = JSON.parse(text) as Record<string, unknown>;
+    const { pid, host, boot, start, id, task } = JSON.parse(text) as Record<string, unknown>;
     if (!Number.isSafeInteger(pid) || (pid as number) <= 0) return "unreadable";
     for (const field of [host, boot, start]) if (typeof field !== "string") return "unreadable";
     if (typeof id !== "string" || !/^[0-9a-f-]{36}$/.test(id)) return "unreadable";
-    return { pid, host, boot, start, id } as Holder;
+    return { pid, host, boot, start, id, task: task === "sweep" ? task : "write" } as Holder;
   } catch {
     return "unreadable";
   }
@@ -69,26 +85,29 @@ function create(path: string, holder: Holder): boolean {
   return true;
 }
 
-/** @throws {StorageError} when the lock's holder lives, or may. */
-function refuseLive(found: Holder | "unreadable", path: string, self: Holder): void {
+/** Why the lock may not be taken over: its holder lives, or may; `undefined` when it may. */
+function whyHeld(found: Holder | "unreadable", path: string, host: string): string | undefined {
   const folder = dirname(path);
   if (found === "unreadable") {
     const ageMs = Math.abs(Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0));
-    if (ageMs > UNREADABLE_STALE_MS) return;
-    throw new StorageError(
-      `Cannot lock ${folder}: another process is about to; try again in ${UNREADABLE_STALE_MS / 1000} seconds`,
-    );
+    if (ageMs > UNREADABLE_STALE_MS) return undefined;
+    return `Cannot lock ${folder}: another process is about to; try again in ${UNREADABLE_STALE_MS / 1000} seconds`;
   }
-  if (found.host !== self.host) {
-    throw new StorageError(
-      `Cannot lock ${folder}: process ${found.pid} on the host ${found.host} holds it; if it has ended there, delete ${path} and try again`,
-    );
+  if (found.host !== host) {
+    return `Cannot lock ${folder}: process ${found.pid} on the host ${found.host} holds it; if it has ended there, delete ${path} and try again`;
   }
-  if (!hasEnded(found)) {
-    throw new StorageError(
-      `Cannot lock ${folder}: process ${found.pid} is writing to it; wait for it or end it, or choose another output`,
-    );
+  if (hasEnded(found)) return undefined;
+  if (found.task === "sweep") {
+    return `Cannot lock ${folder}: process ${found.pid} is clearing it away; try again`;
   }
+  return `Cannot lock ${folder}: process ${found.pid} is writing to it; wait for it or end it, or choose another output`;
+}
+
+/** @throws {LockHeldError} when the lock's holder lives, or may. */
+function refuseLive(found: Holder | "unreadable", path: string, { host }: Holder): void {
+  const why = whyHeld(found, path, host);
+  if (why === undefined) return;
+  throw new LockHeldError(why, found === "unreadable" || found.task === "sweep");
 }
 
 /**
@@ -134,17 +153,24 @@ export class OutputLock {
    * Takes the lock, or fails at once.
    *
    * @param path The lock file; its folder is what is locked, and must exist.
-   * @throws {StorageError} naming the holder when it lives, is on another host, or cannot be read
-   *   and is younger than ten seconds; and when the folder cannot be written to.
+   * @throws {LockHeldError} naming the holder when it lives, is on another host, or cannot be read
+   *   and is younger than ten seconds.
+   * @throws {StorageError} when the folder cannot be written to.
    */
-  static take(path: string): OutputLock {
-    const holder: Holder = { ...thisProcess(), id: randomUUID() };
+  static take(path: string, task: LockTask = "write"): OutputLock {
+    const holder: Holder = { ...thisProcess(), id: randomUUID(), task };
     try {
       claim(path, holder);
     } catch (cause) {
       throw storageError(cause, "lock", dirname(path));
     }
     return new OutputLock(path, holder);
+  }
+
+  /** Whether nobody has the lock, as far as can be told without taking it. */
+  static isFree(path: string): boolean {
+    const found = readHolder(path);
+    return found === undefined || whyHeld(found, path, thisProcess().host) === undefined;
   }
 
   /**

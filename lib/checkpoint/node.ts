@@ -3,4 +3,6 @@
  *
  * @module
  */
+export { FileCheckpointStore, type FileCheckpointStoreOptions } from "./file_checkpoint_store.ts";
 export { StagedOutput, type StagedOutputOptions } from "./staged_output.ts";
+export { type SweepOptions, sweepCheckpoints } from "./sweep_checkpoints.ts";

@@ -1,15 +1,19 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { lstat, mkdir, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { type Clock, sleep, systemClock } from "../clock.ts";
 import { StorageError } from "../errors.ts";
 import type { OutputKind } from "./checkpoint_store.ts";
 import { syncFolder } from "./file_access.ts";
 import { safeFileName } from "./file_name.ts";
-import { OutputLock } from "./lock.ts";
+import { LockHeldError, OutputLock } from "./lock.ts";
 import { statOrNothing } from "./place_files.ts";
 import { errnoOf, storageError } from "./storage_error.ts";
 
 const MAX_ATTEMPTS = 8;
+const POLL_MS = 20;
+/** Far longer than a file system takes to delete a checkpoint. */
+const MAX_WAIT_MS = 30_000;
 
 /**
  * The folder in which an output is put together: `OUT/.headrace` or, for a single file,
@@ -40,6 +44,10 @@ export class Staging {
     return join(this.folder, ".journal");
   }
 
+  get lockPath(): string {
+    return join(this.folder, ".lock");
+  }
+
   stagedPath(fileName: string): string {
     return join(this.folder, safeFileName(fileName));
   }
@@ -52,28 +60,39 @@ export class Staging {
    * Makes the folder, and those above it, and takes its lock.
    *
    * @param durable Whether a power cut leaves the folders that were made.
+   * @param clock By which a sweep that has begun is waited for.
    */
-  async lock(durable: boolean): Promise<OutputLock> {
+  async lock(durable: boolean, clock: Clock = systemClock): Promise<OutputLock> {
     if (this.kind === "file" && (await statOrNothing(this.target))?.isDirectory()) {
       throw new StorageError(`Cannot write ${this.target}: it is a folder; choose another output`);
     }
-    for (let attempt = 1; ; attempt++) {
+    let vanishedTimes = 0;
+    let waitedMs = 0;
+    for (;;) {
       try {
-        await makeFolder(this.folder, durable);
-        if (!(await lstat(this.folder)).isDirectory()) {
-          throw new StorageError(`Cannot use ${this.folder}: it is not a folder; delete it`);
-        }
+        await this.#makeFolder(durable);
+        return OutputLock.take(this.lockPath);
       } catch (cause) {
-        throw storageError(cause, "make the folder", this.folder);
-      }
-      try {
-        return OutputLock.take(join(this.folder, ".lock"));
-      } catch (cause) {
-        // Another process that just finished may have removed the folder in between.
+        // Another process that just finished or swept may have removed the folder in between.
         const vanished = errnoOf((cause as Error).cause) === "ENOENT";
-        if (!vanished || attempt === MAX_ATTEMPTS) throw cause;
+        const isBrief = cause instanceof LockHeldError && cause.isBrief;
+        if (vanished) vanishedTimes++;
+        else if (isBrief) waitedMs += POLL_MS;
+        else throw cause;
+        if (vanishedTimes === MAX_ATTEMPTS || waitedMs > MAX_WAIT_MS) throw cause;
+        if (isBrief) await sleep(clock, POLL_MS);
       }
     }
+  }
+
+  async #makeFolder(durable: boolean): Promise<void> {
+    try {
+      await makeFolder(this.folder, durable);
+      if ((await lstat(this.folder)).isDirectory()) return;
+    } catch (cause) {
+      throw storageError(cause, "make the folder", this.folder);
+    }
+    throw new StorageError(`Cannot use ${this.folder}: it is not a folder; delete it`);
   }
 
   /** The lengths of the staged files, by path. A link or a folder among them is not ours. */

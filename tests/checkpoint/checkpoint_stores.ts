@@ -1,7 +1,11 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { assert } from "chai";
+import { FileCheckpointStore } from "../../lib/checkpoint/file_checkpoint_store.ts";
 import { type CheckpointStore, MemoryCheckpointStore } from "../../lib/checkpoint/mod.ts";
 import { LimitError, StorageError } from "../../lib/errors.ts";
 import { LEAF_BYTES } from "../../lib/tensor/leaf.ts";
+import { withTempFolder } from "../formats/temp_folder.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { bytesOf, fetchTensor, heldIndices, sinkOf, V1, V2, writeLeaf } from "./staging_fixture.ts";
@@ -22,6 +26,20 @@ const inMemory: WithBench = (nowMs, body) => {
   const store = new MemoryCheckpointStore({ nowMs });
   return body({ store, finished: (output, fileName) => store.file(output, fileName) });
 };
+
+const inFiles: WithBench = (nowMs, body) =>
+  withTempFolder((folder) =>
+    body({
+      store: new FileCheckpointStore(folder, { nowMs }),
+      finished(output, fileName) {
+        try {
+          return new Uint8Array(readFileSync(join(folder, output, fileName)));
+        } catch {
+          return undefined;
+        }
+      },
+    }),
+  );
 
 /** What every store of checkpoints keeps to. */
 const contract =
@@ -197,3 +215,5 @@ export const memoryCheckpointStoreSuite: Suite = (harness) => {
     },
   );
 };
+
+export const fileCheckpointStoreSuite: Suite = contract("file checkpoint store", inFiles);
