@@ -6,9 +6,17 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
   KiB: 1024,
   MiB: 1024 ** 2,
   GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
 };
 
-const UNIT_MS: Readonly<Record<string, number>> = { "": 1, ms: 1, s: 1000, min: 60_000 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  "": 1,
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** A whole decimal number with one of the units, times that unit; NaN for anything else. */
 function measure(text: string, units: Readonly<Record<string, number>>): number {
@@ -24,7 +32,7 @@ export function parseByteCount(text: string): number {
   return measure(text, UNIT_BYTES);
 }
 
-/** Milliseconds from text such as `500`, `500ms`, `2s` or `1 min`; NaN for anything else. */
+/** Milliseconds from text such as `500`, `500ms`, `2s`, `1 min` or `14d`; NaN for anything else. */
 export function parseDurationMs(text: string): number {
   return measure(text, UNIT_MS);
 }

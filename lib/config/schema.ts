@@ -15,6 +15,8 @@ export interface TensorProtocolSection {
   retry_max_delay?: number | undefined;
   retry_backoff_factor?: number | undefined;
   retry_jitter_factor?: number | undefined;
+  checkpoint_max_age?: number | "unlimited" | undefined;
+  checkpoint_max_bytes?: number | "unlimited" | undefined;
 }
 
 /** What headrace reads of a cluster file, checked. */
@@ -37,18 +39,29 @@ function wholeNumber(least: number, most: number, message: string): v.CheckActio
   return v.check((n) => Number.isSafeInteger(n) && n >= least && n <= most, message);
 }
 
+/** A number, or text that `parse` makes one of. */
+function quantity(parse: (text: string) => number, least: number, most: number, message: string) {
+  const number = v.union([v.number(), v.pipe(v.string(), v.transform(parse))], message);
+  return v.pipe(number, wholeNumber(least, most, message));
+}
+
 function byteCount(least: number, most: number, range: string) {
   const message = `a whole number of bytes ${range}, or a size such as "64KiB" or "4MiB"`;
-  const number = v.union([v.number(), v.pipe(v.string(), v.transform(parseByteCount))], message);
-  return v.optional(v.pipe(number, wholeNumber(least, most, message)));
+  return v.optional(quantity(parseByteCount, least, most, message));
 }
 
 function duration() {
   const message =
     `a whole number of milliseconds from 0 to ${MAX_DELAY_MS} (a day), ` +
     'or a duration such as "500ms" or "2s"';
-  const number = v.union([v.number(), v.pipe(v.string(), v.transform(parseDurationMs))], message);
-  return v.optional(v.pipe(number, wholeNumber(0, MAX_DELAY_MS, message)));
+  return v.optional(quantity(parseDurationMs, 0, MAX_DELAY_MS, message));
+}
+
+/** A quantity that may also be without an end. */
+function limit(parse: (text: string) => number, wanted: string) {
+  const message = `${wanted}, or "unlimited"`;
+  const number = quantity(parse, 0, Number.MAX_SAFE_INTEGER, message);
+  return v.optional(v.union([v.literal("unlimited"), number], message));
 }
 
 function factor(least: number, most: number) {
@@ -82,6 +95,14 @@ const tensorProtocolSchema = v.strictObject({
   retry_max_delay: duration(),
   retry_backoff_factor: factor(1, 100),
   retry_jitter_factor: factor(0, 1),
+  checkpoint_max_age: limit(
+    parseDurationMs,
+    'a whole number of milliseconds from 0, a duration such as "12h" or "14d"',
+  ),
+  checkpoint_max_bytes: limit(
+    parseByteCount,
+    'a whole number of bytes from 0, a size such as "500GiB" or "2TiB"',
+  ),
 });
 
 const NODE_NAME = `text of 1 to ${MAX_NODE_NAME_BYTES} bytes`;

@@ -64,6 +64,8 @@ export const SETTING_KEYS: Readonly<Record<SettingKey, SettingNames>> = {
     asNumber,
   ),
   retry_jitter_factor: section("retryJitterFactor", "OLLAMA_TENSOR_RETRY_JITTER_FACTOR", asNumber),
+  checkpoint_max_age: section("checkpointMaxAgeMs", "OLLAMA_TENSOR_CHECKPOINT_MAX_AGE", asIs),
+  checkpoint_max_bytes: section("checkpointMaxBytes", "OLLAMA_TENSOR_CHECKPOINT_MAX_BYTES", asIs),
 };
 
 /** The keys of {@linkcode SETTING_KEYS}, in its order. */

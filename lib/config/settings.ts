@@ -1,4 +1,5 @@
 // This module runs in every runtime.
+import { DEFAULT_CHECKPOINT_LIMITS } from "../checkpoint_limits.ts";
 import { DEFAULT_RETRY_POLICY } from "../retry.ts";
 
 /** What part a node plays in a cluster. */
@@ -28,6 +29,10 @@ export interface Settings {
   retryBackoffFactor: number;
   /** The share by which a pause is lengthened or shortened at random, 0 to 1. */
   retryJitterFactor: number;
+  /** How long an interrupted transfer's checkpoint is kept for the next attempt; 0 keeps none. */
+  checkpointMaxAgeMs: number | "unlimited";
+  /** What all such checkpoints in a folder may take on the disk; the oldest go first, 0 keeps none. */
+  checkpointMaxBytes: number | "unlimited";
 }
 
 /** The settings in force where nothing else is said. */
@@ -44,4 +49,6 @@ export const DEFAULT_SETTINGS: Readonly<Settings> = {
   retryMaxDelayMs: DEFAULT_RETRY_POLICY.maxDelayMs,
   retryBackoffFactor: DEFAULT_RETRY_POLICY.backoffFactor,
   retryJitterFactor: DEFAULT_RETRY_POLICY.jitterFactor,
+  checkpointMaxAgeMs: DEFAULT_CHECKPOINT_LIMITS.maxAgeMs,
+  checkpointMaxBytes: DEFAULT_CHECKPOINT_LIMITS.maxBytes,
 };

@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { parseByteCount, parseDurationMs } from "../../lib/config/quantity.ts";
 import type { Suite } from "../harness.ts";
 
-const BYTES = { "": 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
-const MS = { "": 1, ms: 1, s: 1000, min: 60_000 };
+const BYTES = { "": 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+const MS = { "": 1, ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A number, a gap or none, and a unit, with what they come to. */
 function quantities(units: Readonly<Record<string, number>>) {
@@ -16,8 +16,8 @@ function quantities(units: Readonly<Record<string, number>>) {
     }));
 }
 
-const BYTES_TEXT = /^[0-9]+( ?(B|[KMG]iB))?$/;
-const MS_TEXT = /^[0-9]+( ?(ms|s|min))?$/;
+const BYTES_TEXT = /^[0-9]+( ?(B|[KMGT]iB))?$/;
+const MS_TEXT = /^[0-9]+( ?(ms|s|min|h|d))?$/;
 
 export const quantitySuite: Suite = ({ test }) => {
   test("quantity: a whole number times its unit, for every number and unit", () => {
@@ -34,7 +34,7 @@ export const quantitySuite: Suite = ({ test }) => {
   });
 
   test("quantity: whatever is not a number and a known unit is not a number", () => {
-    const near = fc.string({ unit: fc.constantFrom(..."019 .+-eKMGiBbms\n") });
+    const near = fc.string({ unit: fc.constantFrom(..."019 .+-eKMGTiBbmshd\n") });
     fc.assert(
       fc.property(fc.oneof(near, fc.string()), (text) => {
         assert.equal(Number.isNaN(parseByteCount(text)), !BYTES_TEXT.test(text), text);
