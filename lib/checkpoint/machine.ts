@@ -44,6 +44,12 @@ export function thisProcess(): ProcessIdentity {
   return { pid, host: hostname(), boot: bootId(), start: processStart(pid) };
 }
 
+/** Whether a file or folder with this owner is this user's, where the system has users. */
+export function isOwn(uid: number): boolean {
+  const own = process.getuid?.();
+  return own === undefined || own === uid;
+}
+
 /** Whether a process of this host is surely over; when in doubt it is not. */
 export function hasEnded(other: ProcessIdentity): boolean {
   const boot = bootId();

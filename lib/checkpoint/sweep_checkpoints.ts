@@ -7,6 +7,7 @@ import type { SweptCheckpoint } from "./checkpoint_store.ts";
 import { NO_FOLLOW, readFully } from "./file_access.ts";
 import { isJournal } from "./journal_header.ts";
 import { LockHeldError, OutputLock } from "./lock.ts";
+import { isOwn } from "./machine.ts";
 import { statOrNothing } from "./place_files.ts";
 import { Staging } from "./staging.ts";
 import { errnoOf, storageError } from "./storage_error.ts";
@@ -43,8 +44,8 @@ const STAT_BLOCK_BYTES = 512;
 /**
  * Removes checkpoints that transfers left behind and nobody goes on with: those of the folder
  * itself, of the files in it and of the folders in it. One that somebody has open stays, as does
- * what is finished and whatever is not headrace's; links are not followed. Several may sweep at
- * once, and a writer that comes meanwhile finds its checkpoint whole or not at all.
+ * what is finished, another user's, and whatever is not headrace's; links are not followed. Several
+ * may sweep at once, and a writer that comes meanwhile finds its checkpoint whole or not at all.
  *
  * @returns What was removed, in the order in which it was.
  * @throws {StorageError} when the folder cannot be read; one that is not there is empty.
@@ -110,7 +111,8 @@ async function stagingsOf(folder: string): Promise<Staging[]> {
 /** What is staged there; `undefined` when nothing is, or nothing of ours. */
 async function lookAt(staging: Staging): Promise<Contents | undefined> {
   const { folder, journalPath } = staging;
-  if (!(await statOrNothing(folder))?.isDirectory()) return undefined;
+  const stat = await statOrNothing(folder);
+  if (!stat?.isDirectory() || !isOwn(stat.uid)) return undefined;
   if (!(await statOrNothing(journalPath))?.isFile()) return undefined;
   try {
     if (!(await beginsAsJournal(journalPath))) return undefined;

@@ -1,4 +1,5 @@
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
+import process from "node:process";
 import { assert } from "chai";
 import { OutputLock } from "../../lib/checkpoint/lock.ts";
 import { StagedOutput } from "../../lib/checkpoint/staged_output.ts";
@@ -155,6 +157,19 @@ export const sweepCheckpointsSuite: Suite = ({ test }) => {
       assert.isTrue(readFileSync(join(borrowed, "f")).equals(body));
       assert.sameMembers(readdirSync(elsewhere), [".journal", "f"]);
       assert.deepEqual(await swept(folder, { maxAgeMs: 0 }), []);
+    }));
+
+  test("sweep: what is another user's stays, where that can be told", () =>
+    withTempFolder(async (folder) => {
+      const staging = await abandon(join(folder, "theirs"), "folder", 99);
+      if (process.getuid?.() !== 0) {
+        console.warn("SKIPPED here: only the administrator can give a folder away");
+        return;
+      }
+      chownSync(staging, 12_345, 12_345);
+      assert.deepEqual(await swept(folder), []);
+      chownSync(staging, 0, 0);
+      assert.deepEqual(await swept(folder), ["theirs"]);
     }));
 
   test("sweep: what somebody has open stays, and what a killed process left goes", () =>
