@@ -27,6 +27,7 @@ import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pushSuite } from "./cli/push.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
+import { sweepsSuite } from "./cli/sweeps.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
@@ -192,4 +193,5 @@ export const ioSuites: readonly Suite[] = [
   pairingsSuite,
   acceptStoreSuite,
   pushSuite,
+  sweepsSuite,
 ];

@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { safeFileName } from "../checkpoint/file_name.ts";
 import { StagedOutput } from "../checkpoint/staged_output.ts";
+import type { CheckpointLimits } from "../checkpoint_limits.ts";
 import { IntegrityError, NotFoundError, StorageError } from "../errors.ts";
 import { openNodeFile } from "../formats/node_file.ts";
 import { sha256 } from "../platform/sha256.ts";
@@ -21,6 +22,7 @@ import {
   planOutputs,
 } from "./pull_plan.ts";
 import type { Report } from "./report.ts";
+import { sweepBeside } from "./sweep_outputs.ts";
 import { WorkMeter } from "./work_meter.ts";
 import { writeFront } from "./write_front.ts";
 
@@ -31,6 +33,8 @@ export interface PullOptions {
   readonly overwrite: boolean;
   readonly durable: boolean;
   readonly priority: number;
+  /** What other pulls may have left behind beside the outputs. Default: nothing is swept. */
+  readonly checkpointLimits?: CheckpointLimits;
   readonly report: Report;
   readonly signal: AbortSignal;
 }
@@ -99,6 +103,8 @@ class Pull {
     const outputs = await planOutputs(listing, pattern, outputPath, (entry) =>
       this.#readHeader(entry),
     );
+    const { checkpointLimits, report } = this.#options;
+    if (checkpointLimits) await sweepBeside(outputs, checkpointLimits, report);
     const open: { output: PlannedOutput; staged: StagedOutput; files: readonly PlannedFile[] }[] =
       [];
     try {

@@ -6,6 +6,7 @@ import { loadSettings } from "./load_settings.ts";
 import { parsePeerUrl } from "./peer_url.ts";
 import { parsePriority } from "./priority.ts";
 import { pull } from "./pull.ts";
+import { checkpointLimits } from "./sweep_outputs.ts";
 import { RESUMABLE, runVerb } from "./verb.ts";
 
 /** `headrace pull`. */
@@ -55,6 +56,7 @@ export const pullCommand: Command = defineVerb({
             overwrite: args.overwrite ?? false,
             durable: args.durable ?? false,
             priority,
+            checkpointLimits: checkpointLimits(settings),
             report,
             signal,
           });

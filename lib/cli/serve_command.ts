@@ -1,4 +1,6 @@
 import { getLogger } from "@logtape/logtape";
+import { systemClock } from "../clock.ts";
+import type { Settings } from "../config/settings.ts";
 import type { Connection, Listener } from "../connection.ts";
 import { SafetensorsStore } from "../formats/safetensors_store.ts";
 import { PeerHost, type PeerHostOptions } from "../session/host.ts";
@@ -12,12 +14,14 @@ import { type Command, defineVerb, valuesOf } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
 import { describeError, UsageError } from "./describe_error.ts";
 import { peerOptions, readPem } from "./dial.ts";
+import { everyHour } from "./every_hour.ts";
 import { checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
 import { loadSettings } from "./load_settings.ts";
 import { isOwnFault, loggedStore } from "./logged_store.ts";
 import type { Report } from "./report.ts";
 import { tcpTransport } from "./runtime.ts";
 import { stdinEnd } from "./stdin_end.ts";
+import { checkpointLimits, sweepPushes } from "./sweep_outputs.ts";
 import { isSameToken, readToken } from "./token.ts";
 import { runVerb } from "./verb.ts";
 
@@ -92,6 +96,8 @@ export const serveCommand: Command = defineVerb({
       const listeners: Listener[] = [];
       const hosts: PeerHost[] = [];
       const digests = new DigestCache();
+      const stopSweeping =
+        args.accept === undefined ? undefined : sweepEveryHour(args.accept, settings, report);
       try {
         for (const url of urls) {
           const listener = await listen(url, { ...tls, signal });
@@ -122,9 +128,15 @@ export const serveCommand: Command = defineVerb({
         await Promise.all(listeners.map((listener) => listener.close()));
         await Promise.all(hosts.map((host) => host.close(signal.reason)));
         await accepted?.close();
+        await stopSweeping?.();
       }
     }),
 });
+
+function sweepEveryHour(folder: string, settings: Settings, report: Report): () => Promise<void> {
+  const limits = checkpointLimits(settings);
+  return everyHour(() => sweepPushes(folder, limits, report), systemClock);
+}
 
 function tellTransfer(report: Report, transfer: Transfer): void {
   const address = formatAddress(transfer.address);
