@@ -194,8 +194,3 @@ export function decodeJournal(bytes: Uint8Array): DecodedJournal | undefined {
   }
   return { key, home, records, clean: at === bytes.byteLength && at >= floorBytes };
 }
-
-/** Whether the record takes back what an earlier one may say: what it overwrites is not what it was. */
-export function takesBack(record: JournalRecord): boolean {
-  return record.kind === "begin" || record.kind === "forget";
-}

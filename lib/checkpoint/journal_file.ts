@@ -9,7 +9,6 @@ import {
   encodeJournalRecord,
   type JournalRecord,
   MAX_JOURNAL_BYTES,
-  takesBack,
 } from "./journal.ts";
 import { encodeJournalFloor, encodeJournalHeader, FLOOR_BYTES } from "./journal_header.ts";
 import { errnoOf, storageError } from "./storage_error.ts";
@@ -66,6 +65,8 @@ export class JournalFile {
   #broken: unknown;
   /** Records that the next write takes, and the promise of that write. */
   #waiting: JournalRecord[] = [];
+  /** Whether some of those take something back. */
+  #takesBack = false;
   #next: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();
 
@@ -131,8 +132,14 @@ export class JournalFile {
     }
   }
 
-  /** Appends records in this order; those of callers who come while a write is under way share the next. */
-  append(records: Iterable<JournalRecord>): Promise<void> {
+  /**
+   * Appends records in this order; those of callers who come while a write is under way share the next.
+   *
+   * @param takesBack Whether something that the journal says is not so any more: a journal that
+   *   loses these records at its end is then known to have lost something.
+   */
+  append(records: Iterable<JournalRecord>, takesBack = false): Promise<void> {
+    this.#takesBack ||= takesBack;
     for (const record of records) this.#waiting.push(record);
     if (this.#next === undefined) {
       this.#next = this.#last.then(() => this.#flush());
@@ -149,14 +156,16 @@ export class JournalFile {
 
   async #flush(): Promise<void> {
     const records = this.#waiting;
+    const takesBack = this.#takesBack;
     this.#waiting = [];
+    this.#takesBack = false;
     this.#next = undefined;
     try {
       if (this.#broken !== undefined) throw this.#broken;
       const start = this.#byteLength;
       try {
         for (const bytes of inWrites(records)) await this.#write(bytes);
-        if (records.some(takesBack)) await this.#raiseFloor();
+        if (takesBack) await this.#raiseFloor();
         if (this.#durable) await this.#handle.datasync();
         if (fstatSync(this.#handle.fd).nlink === 0) throw new StorageError(vanished(this.#path));
       } catch (cause) {

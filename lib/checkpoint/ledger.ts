@@ -64,6 +64,15 @@ export class Ledger {
     return this.#byFile.get(fileName) ?? [];
   }
 
+  /** Whether the record takes back what an earlier one says of bytes that are about to change. */
+  takesBack(record: JournalRecord): boolean {
+    if (record.kind === "forget") return true;
+    if (record.kind !== "begin" || record.byteLength === 0) return false;
+    const claims = this.ofFile(record.fileName);
+    const next = claims[firstEndingAfter(claims, record.fileOffset)];
+    return next !== undefined && next.fileOffset < endOf(record);
+  }
+
   /** Takes one more record; one that speaks of nothing known changes nothing. */
   apply(record: JournalRecord): void {
     switch (record.kind) {
@@ -162,14 +171,7 @@ export class Ledger {
       claims = [];
       this.#byFile.set(tensor.fileName, claims);
     }
-    // Claims are disjoint, so both their ends are in order: find the first that ends after our start.
-    let from = 0;
-    let to = claims.length;
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if (endOf(claims[middle] as LedgerTensor) <= tensor.fileOffset) from = middle + 1;
-      else to = middle;
-    }
+    const from = firstEndingAfter(claims, tensor.fileOffset);
     let overlapped = 0;
     for (; from + overlapped < claims.length; overlapped++) {
       if ((claims[from + overlapped] as LedgerTensor).fileOffset >= endOf(tensor)) break;
@@ -179,6 +181,18 @@ export class Ledger {
       this.#byPlace.delete(placeId(gone));
     }
   }
+}
+
+/** Claims are disjoint, so both their ends are in order. */
+function firstEndingAfter(claims: readonly LedgerTensor[], fileOffset: number): number {
+  let from = 0;
+  let to = claims.length;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (endOf(claims[middle] as LedgerTensor) <= fileOffset) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 /** A `leaf` record for each leaf. */

@@ -19,14 +19,14 @@ export interface OutputTraits {
  * files are covered by what they took.
  */
 export class OutputSinks {
-  readonly #share: Omit<StagedShare, "onRelease">;
+  readonly #share: StagedShare;
   readonly #kind: OutputKind;
   readonly #sinks = new Set<StagedSink>();
   /** File names by what the file system takes them for, where it ignores case. */
   readonly #foldedNames: Map<string, string> | undefined;
 
   constructor(share: Omit<StagedShare, "onRelease">, { kind, ignoresCase }: OutputTraits) {
-    this.#share = share;
+    this.#share = { ...share, onRelease: (released) => void this.#sinks.delete(released) };
     this.#kind = kind;
     this.#foldedNames = ignoresCase ? new Map() : undefined;
   }
@@ -55,8 +55,7 @@ export class OutputSinks {
         `Cannot write bytes ${fileOffset} to ${fileOffset + byteLength} of ${fileName}: another transfer is writing there`,
       );
     }
-    const onRelease = (released: StagedSink) => void this.#sinks.delete(released);
-    const sink = new StagedSink({ ...this.#share, onRelease }, place);
+    const sink = new StagedSink(this.#share, place);
     this.#sinks.add(sink);
     return sink;
   }

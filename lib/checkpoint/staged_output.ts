@@ -241,7 +241,8 @@ export class StagedOutput implements Checkpoint {
   }
 
   async #record(records: readonly JournalRecord[]): Promise<void> {
-    await this.#journal.append(records);
+    const takesBack = records.some((record) => this.#ledger.takesBack(record));
+    await this.#journal.append(records, takesBack);
     for (const record of records) this.#ledger.apply(record);
   }
 

@@ -64,6 +64,27 @@ export const ledgerSuite: Suite = ({ test }) => {
     );
   });
 
+  test("ledger: a record takes something back just when a claim of the same bytes is there", () => {
+    const ranges = fc.array(fc.tuple(fc.nat(30), fc.nat(9)), { maxLength: 20 });
+    fc.assert(
+      fc.property(ranges, fc.tuple(fc.nat(30), fc.nat(9)), (pairs, [offset, length]) => {
+        const ledger = ledgerOf(pairs.map(([at, bytes], i) => begin(i + 1, at, bytes)));
+        const overlaps = ledger
+          .ofFile("f")
+          .some(
+            (claim) =>
+              claim.fileOffset < offset + length && offset < claim.fileOffset + claim.byteLength,
+          );
+        assert.equal(ledger.takesBack(begin(99, offset, length)), length > 0 && overlaps);
+        assert.isFalse(ledger.takesBack({ ...begin(99, offset, length), fileName: "g" }));
+      }),
+    );
+    const ledger = ledgerOf([begin(1, 0, LEAF)]);
+    assert.isTrue(ledger.takesBack({ kind: "forget", ref: 1, index: 0 }));
+    assert.isFalse(ledger.takesBack(leaf(1, 0)));
+    assert.isFalse(ledger.takesBack({ kind: "commit", ref: 1, root: undefined }));
+  });
+
   test("ledger: records of unknown tensors, leaves past the end and early commits change nothing", () => {
     const ledger = ledgerOf([
       begin(1, 0, 2 * LEAF),
