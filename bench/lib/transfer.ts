@@ -107,14 +107,14 @@ async function receiveRaw(part: Part, way: Way): Promise<Report> {
 }
 
 /** As {@linkcode joinOther}, a bare `node:net` socket. */
-export async function rawSocket({ port }: Part): Promise<Socket> {
-  if (port !== undefined) return connectSocket({ host: "127.0.0.1", port });
+export async function rawSocket({ host = "127.0.0.1", port }: Part): Promise<Socket> {
+  if (port !== undefined) return connectSocket({ host, port });
   return await new Promise((resolve) => {
     const server = createServer((socket) => {
       server.close();
       resolve(socket);
     });
-    server.listen(0, "127.0.0.1", () => {
+    server.listen(0, host, () => {
       const address = server.address();
       say(String(typeof address === "object" ? address?.port : address));
     });
@@ -122,9 +122,9 @@ export async function rawSocket({ port }: Part): Promise<Socket> {
 }
 
 /** Dials, or says where it listens and takes the first that comes. */
-export async function joinOther({ port }: Part): Promise<Connection> {
-  if (port !== undefined) return await adapter.connect(`tcp://127.0.0.1:${port}`);
-  const listener = await adapter.listen("tcp://127.0.0.1:0");
+export async function joinOther({ host = "127.0.0.1", port }: Part): Promise<Connection> {
+  if (port !== undefined) return await adapter.connect(`tcp://${host}:${port}`);
+  const listener = await adapter.listen(`tcp://${host}:0`);
   say(String(new URL(listener.url).port));
   const { value } = await listener.connections.getReader().read();
   await listener.close();

@@ -4,6 +4,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Sample } from "./compare.ts";
+import { type Link, loopback } from "./link.ts";
 
 /** What each end is told, in its last argument. */
 export interface Part {
@@ -12,8 +13,18 @@ export interface Part {
   readonly bytes: number;
   /** Whether to digest what arrives; never while timing. */
   readonly digest: boolean;
+  /** Further numbers of the bench's own. */
+  readonly settings?: Readonly<Record<string, number>>;
+  /** Where to listen or, with `port`, where the other end is; loopback where left out. */
+  readonly host?: string;
   /** Where the other end listens; absent for the end that listens. */
   readonly port?: number;
+}
+
+/** What the ends do and what is between them. */
+export interface Work extends Omit<Part, "role" | "host" | "port"> {
+  /** Default: {@linkcode loopback}. */
+  readonly link?: Link;
 }
 
 /** What each end reports when it is done. */
@@ -25,22 +36,22 @@ export interface Report {
   readonly digest?: string;
 }
 
+/** Two ends while they run. */
+export interface Ends {
+  readonly sendPid: number;
+  readonly receivePid: number;
+  /** What the listening end listens on, and what the other one dialled. */
+  readonly listeningPort: number;
+  readonly dialledPort: number;
+}
+
 /** Runs both ends to their end; `listens` is the one that is started first. */
 export async function runTwo(
   file: string,
-  work: Omit<Part, "role" | "port">,
+  work: Work,
   listens: Part["role"],
 ): Promise<Sample & { digest: string | undefined }> {
-  const dials = listens === "send" ? "receive" : "send";
-  const first = start(file, { ...work, role: listens });
-  const port = Number(await first.line());
-  const second = start(file, { ...work, role: dials, port });
-  const reports = (await Promise.all([first.line(), second.line()])).map(
-    (line) => JSON.parse(line) as Report,
-  );
-  await Promise.all([first.exited, second.exited]);
-  const [own, other] = reports as [Report, Report];
-  const [send, receive] = listens === "send" ? [own, other] : [other, own];
+  const { send, receive } = await runBoth<Report, Report>(file, work, listens);
   if (receive.bytes !== work.bytes) throw new Error(`${receive.bytes} of ${work.bytes} arrived.`);
   return {
     bytes: receive.bytes,
@@ -52,7 +63,38 @@ export async function runTwo(
   };
 }
 
-/** The part that this process plays, if it was started by {@linkcode runTwo}. */
+/** As {@linkcode runTwo}, and returns what the ends said, whatever that is. */
+export async function runBoth<Sent, Received>(
+  file: string,
+  { link = loopback, ...work }: Work,
+  listens: Part["role"],
+  onStarted: (ends: Ends) => void = () => {},
+): Promise<{ send: Sent; receive: Received }> {
+  const dials = listens === "send" ? "receive" : "send";
+  const started: Running[] = [];
+  const run = (end: "listens" | "dials", part: Part) => {
+    const running = start(link.command(end, programFor(file, part)), part);
+    started.push(running);
+    return running;
+  };
+  try {
+    const first = run("listens", { ...work, role: listens, host: link.host });
+    const listeningPort = Number(await first.line());
+    const { host, port } = await link.reach(listeningPort);
+    const second = run("dials", { ...work, role: dials, host, port });
+    const [sender, receiver] = listens === "send" ? [first, second] : [second, first];
+    const pids = { sendPid: sender.pid, receivePid: receiver.pid };
+    onStarted({ ...pids, listeningPort, dialledPort: port });
+    const [send, receive] = await Promise.all([sender.line(), receiver.line()]);
+    await Promise.all([first.exited, second.exited]);
+    return { send: JSON.parse(send), receive: JSON.parse(receive) };
+  } catch (error) {
+    for (const running of started) running.kill();
+    throw error;
+  }
+}
+
+/** The part that this process plays, if it was started by {@linkcode runBoth}. */
 export function ownPart(): Part | undefined {
   const argument = process.argv.at(-1) ?? "";
   return argument.startsWith("{") ? (JSON.parse(argument) as Part) : undefined;
@@ -81,17 +123,19 @@ export class Stopwatch {
 }
 
 interface Running {
+  readonly pid: number;
   line(): Promise<string>;
   readonly exited: Promise<void>;
+  kill(): void;
 }
 
-function start(file: string, part: Part): Running {
+function programFor(file: string, part: Part): string[] {
   const flags = process.versions.deno === undefined ? [] : ["run", "--no-check", "-A"];
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [...flags, fileURLToPath(file), JSON.stringify(part)],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
+  return [process.execPath, ...flags, fileURLToPath(file), JSON.stringify(part)];
+}
+
+function start([command = "", ...args]: readonly string[], part: Part): Running {
+  const child: ChildProcess = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
   if (child.stdout === null) throw new Error("The child has no output.");
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const exited = new Promise<void>((resolve, reject) => {
@@ -102,7 +146,9 @@ function start(file: string, part: Part): Running {
   });
   exited.catch(() => {});
   return {
+    pid: child.pid ?? 0,
     exited,
+    kill: () => void child.kill("SIGKILL"),
     async line() {
       const { value, done } = await lines.next();
       if (!done) return value;
