@@ -54,8 +54,7 @@ const BOOTSTRAP_SAMPLES = 4000;
 export async function compare(comparison: Comparison): Promise<Line[]> {
   const { name, rounds, variants, floor, about } = comparison;
   const print = (text: string) => process.stdout.write(`${text}\n`);
-  const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, ${platform()} ${release()} ${arch()}`;
-  print(`${name} on ${runtimeVersion()}, ${machine}\n${about}`);
+  print(`${name} on ${runtimeVersion()}, ${machine()}\n${about}`);
 
   await verifyEqual(variants);
   const samples = new Map<string, Sample[]>(variants.map((variant) => [variant.name, []]));
@@ -75,12 +74,22 @@ export async function compare(comparison: Comparison): Promise<Line[]> {
   const width = Math.max(...lines.map((line) => line.name.length));
   print(`${"".padEnd(width)}   GB/s  x floor  95 % interval  CPU s/GiB send+receive  peak MiB`);
   for (const line of lines) print(format(line, width));
-  const result = { name, about, rounds, runtime: runtimeVersion(), machine, floor, lines };
+  writeResult(name, { about, rounds, floor, lines, samples: [...samples] });
+  return lines;
+}
+
+/** Writes what came out to `bench/results/NAME-RUNTIME.json`, with the runtime and the machine. */
+export function writeResult(name: string, result: object): void {
   const folder = new URL("../results/", import.meta.url);
   mkdirSync(folder, { recursive: true });
   const file = fileURLToPath(new URL(`${name}-${runtimeName()}.json`, folder));
-  writeFileSync(file, `${JSON.stringify({ ...result, samples: [...samples] }, null, 1)}\n`);
-  return lines;
+  const origin = { name, runtime: runtimeVersion(), machine: machine() };
+  writeFileSync(file, `${JSON.stringify({ ...origin, ...result }, null, 1)}\n`);
+}
+
+/** The machine's processors and system, in a line. */
+export function machine(): string {
+  return `${cpus().length} x ${cpus()[0]?.model.trim()}, ${platform()} ${release()} ${arch()}`;
 }
 
 /** The value of `--NAME=VALUE` on the command line, or what is given here. */
@@ -91,12 +100,18 @@ export function flag(name: string, fallback: string): string {
   );
 }
 
+/** Whether `--quick` was given: a look rather than a measurement, in half a minute. */
+export function isQuick(): boolean {
+  return process.argv.includes("--quick");
+}
+
 /** `node26`, `deno2`, `bun1`. */
 export function runtimeName(): string {
   return runtimeVersion().replace(" ", "").split(".")[0] ?? "";
 }
 
-function runtimeVersion(): string {
+/** `node 26.1.0` */
+export function runtimeVersion(): string {
   const { deno, bun, node } = process.versions;
   if (deno !== undefined) return `deno ${deno}`;
   return bun === undefined ? `node ${node}` : `bun ${bun}`;
