@@ -8,6 +8,8 @@ export interface Link {
   command(end: "listens" | "dials", program: readonly string[]): readonly string[];
   /** Where the dialling end finds what listens on this port. */
   reach(port: number): Promise<{ readonly host: string; readonly port: number }>;
+  /** What waits at the link's narrowest point on its way to the dialling end, where that can be asked. */
+  queuedBytes?(): number;
 }
 
 /** Both ends on this machine with nothing between them. */
