@@ -1,5 +1,6 @@
-// What the kernel holds of a connection's bytes at either end, from /proc (Linux).
+// What the kernels hold of a connection's bytes at either end, from /proc (Linux).
 import { readFileSync, readlinkSync } from "node:fs";
+import type { Link } from "./link.ts";
 import type { Ends } from "./two_processes.ts";
 
 /** A line of `/proc/net/tcp`. */
@@ -12,12 +13,14 @@ export interface TcpQueues {
   readonly receiveQueueBytes: number;
 }
 
-/** What both kernels held at a moment, summed over the connections between the ends. */
+/** What was held at a moment, summed over the connections between the ends. */
 export interface QueueSample {
   /** Milliseconds since 1970, so that it can be laid beside what the ends say. */
   readonly atMs: number;
   readonly sendQueueBytes: number;
   readonly receiveQueueBytes: number;
+  /** At the link's narrowest point; these are among what the sender holds. */
+  readonly linkBytes: number;
 }
 
 /** The connections of a `/proc/net/tcp`. */
@@ -40,7 +43,7 @@ export function parseTcpTable(table: string): TcpQueues[] {
  * Samples the sender's send queues and the receiver's receive queues until it is stopped. Reads the
  * tables of the ends' own network namespaces; on a system without them there are no samples.
  */
-export function sampleQueues(ends: Ends, everyMs: number): { stop(): QueueSample[] } {
+export function sampleQueues(ends: Ends, link: Link, everyMs: number): { stop(): QueueSample[] } {
   const samples: QueueSample[] = [];
   const { sendPid, receivePid, listeningPort, dialledPort } = ends;
   const socketsOf = (pid: number) =>
@@ -58,6 +61,7 @@ export function sampleQueues(ends: Ends, everyMs: number): { stop(): QueueSample
         atMs: Date.now(),
         sendQueueBytes: sum(ofSender.map((socket) => socket.sendQueueBytes)),
         receiveQueueBytes: sum(ofReceiver.map((socket) => socket.receiveQueueBytes)),
+        linkBytes: link.queuedBytes?.() ?? 0,
       });
     } catch {
       // An end has gone, or there is no /proc.

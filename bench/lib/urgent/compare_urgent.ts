@@ -36,7 +36,7 @@ interface Served {
 }
 
 const MiB = 1024 * 1024;
-const SAMPLE_MS = 50;
+const SAMPLE_MS = 100;
 
 /** Runs every way once a round, prints tables and verdicts, and writes it all as JSON. */
 export async function compareUrgent(comparison: UrgentComparison): Promise<void> {
@@ -52,7 +52,7 @@ export async function compareUrgent(comparison: UrgentComparison): Promise<void>
     }
   }
   const summaries = new Map([...runs].map(([way, own]) => [way, summarise(way, own)]));
-  printSummaries([...summaries.values()]);
+  printSummaries([...summaries.values()], link.queuedBytes !== undefined);
   const claims = comparison.claims(summaries).map((claim) => ({
     ...claim,
     verdict: judge(claim.measured.interval, rounds, claim.bar),
@@ -86,7 +86,7 @@ async function runOnce(comparison: UrgentComparison, name: string): Promise<Run>
   let sampler: { stop(): QueueSample[] } | undefined;
   try {
     const { send, receive } = await runBoth<Served, UrgentReport>(file, work, "send", (ends) => {
-      sampler = sampleQueues(ends, SAMPLE_MS);
+      sampler = sampleQueues(ends, link, SAMPLE_MS);
     });
     const { besideFromMs, besideToMs } = receive;
     const samples = sampler?.stop() ?? [];
@@ -109,10 +109,10 @@ async function verifyEqual(comparison: UrgentComparison): Promise<void> {
   }
 }
 
-function printSummaries(summaries: readonly Summary[]): void {
+function printSummaries(summaries: readonly Summary[], isShaped: boolean): void {
   const width = Math.max(...summaries.map(({ name }) => name.length));
   const heads = ["idle, ms", "beside the bulk, ms", "times longer, p50", "and p95", "urgents"];
-  const widths = [20, 22, 24, 24, 8];
+  const widths = [20, 22, 24, 24, 22];
   const row = (name: string, cells: readonly string[]) =>
     say(name.padEnd(width) + cells.map((cell, at) => cell.padStart(widths[at] ?? 0)).join(""));
   say("Waits are p50/p95/p99 of all rounds.");
@@ -125,7 +125,13 @@ function printSummaries(summaries: readonly Summary[]): void {
   say(
     "Bulk in MB/s; MiB ahead are p50/p95/max: what came before the item, and what the kernels held.",
   );
-  row("", ["alone, beside", "of it kept", "came before it", "in both kernels", ""]);
+  row("", [
+    "alone, beside",
+    "of it kept",
+    "came before it",
+    "in both kernels",
+    ...(isShaped ? ["at the narrow point"] : []),
+  ]);
   for (const summary of summaries) {
     const { aloneBytesPerSecond, besideBytesPerSecond, bulkKept } = summary;
     const rates = [aloneBytesPerSecond, besideBytesPerSecond].map((rate) =>
@@ -138,6 +144,7 @@ function printSummaries(summaries: readonly Summary[]): void {
       pairedText(bulkKept),
       spread(summary.aheadBytes),
       spread(summary.kernelBytes),
+      ...(isShaped ? [spread(summary.linkBytes)] : []),
     ]);
   }
 }

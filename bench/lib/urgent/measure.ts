@@ -34,7 +34,7 @@ export interface UrgentReport {
   readonly cpuSeconds: number;
 }
 
-const WARM_UP = 20;
+const WARM_UP = 10;
 
 /** Fetches both kinds once and returns a digest of them. */
 export async function digestItems(mover: Mover): Promise<string> {

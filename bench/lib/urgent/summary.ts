@@ -49,6 +49,8 @@ export interface Summary {
   readonly sendQueueBytes: Spread;
   readonly receiveQueueBytes: Spread;
   readonly kernelBytes: Spread;
+  /** At the link's narrowest point. */
+  readonly linkBytes: Spread;
 }
 
 /** Sums up the rounds of a way. */
@@ -72,6 +74,7 @@ export function summarise(name: string, runs: readonly Run[]): Summary {
     sendQueueBytes: queued((sample) => sample.sendQueueBytes),
     receiveQueueBytes: queued((sample) => sample.receiveQueueBytes),
     kernelBytes: queued((sample) => sample.sendQueueBytes + sample.receiveQueueBytes),
+    linkBytes: queued((sample) => sample.linkBytes),
   };
 }
 
