@@ -1,8 +1,8 @@
 // Does the window grow to what a long fast link holds by itself?
 //
-//   node bench/window.ts [--quick] [--rounds=7] [--mbit=1000] [--rtt-ms=50] [--bytes=268435456]
+//   node bench/window.ts [--quick] [--rounds=7] [--mbit=1000] [--rtt-ms=50] [--bytes=536870912]
 import process from "node:process";
-import { compare, flag, isQuick } from "./lib/compare.ts";
+import { compare, flag, isQuick, median } from "./lib/compare.ts";
 import { bandwidthDelayBytes, shapeOf } from "./lib/shaped/shape.ts";
 import { openShapedLink } from "./lib/shaped/shaped_link.ts";
 import { listenerOf, playTransfer, type Way } from "./lib/transfer.ts";
@@ -17,13 +17,14 @@ const ways: Record<string, Way> = {
 };
 
 async function main(): Promise<void> {
-  const bytes = Number(flag("bytes", String((isQuick() ? 64 : 256) * MiB)));
+  const bytes = Number(flag("bytes", String((isQuick() ? 64 : 512) * MiB)));
   const shape = {
     ...shapeOf(Number(flag("mbit", "1000")), Number(flag("rtt-ms", "50"))),
     // The systems' own bounds are a few MiB, which would be the limit of every way.
     socketBytes: 64 * MiB,
   };
   const link = await openShapedLink(shape);
+  const secondHalves = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
   try {
     const lines = await compare({
       name: "window",
@@ -33,7 +34,11 @@ async function main(): Promise<void> {
           runTwo(import.meta.url, { variant: name, bytes: size, digest, link }, listenerOf(way));
         return {
           name,
-          run: () => run(bytes, false),
+          async run() {
+            const sample = await run(bytes, false);
+            secondHalves.get(name)?.push(sample.secondHalfSeconds ?? Number.NaN);
+            return sample;
+          },
           verify: async () => (await run(4 * MiB + 12345, true)).digest ?? "",
         };
       }),
@@ -43,9 +48,12 @@ async function main(): Promise<void> {
         `processes; ${link.about}; ${(bandwidthDelayBytes(shape) / MiB).toFixed(1)} MiB are under way on ` +
         "a full link, sockets may hold 64 MiB. Floor: node:net, awaited 1 MiB writes, data events, no digest.",
     });
+    const percent = (moved: number, seconds: number) =>
+      `${((moved * 800) / seconds / shape.bitsPerSecond).toFixed(0)} %`;
     for (const { name, gigabytesPerSecond } of lines) {
-      const share = (gigabytesPerSecond * 8e9) / shape.bitsPerSecond;
-      say(`  ${name}: ${(share * 100).toFixed(0)} % of the link`);
+      const whole = percent(gigabytesPerSecond * 1e9, 1);
+      const half = percent(bytes / 2, median(secondHalves.get(name) ?? []));
+      say(`  ${name}: ${whole} of the link, in the second half ${half}`);
     }
     say(`  ${link.droppedPackets() ?? "unknown"} packets dropped in all rounds`);
   } finally {

@@ -99,6 +99,7 @@ async function receiveRaw(part: Part, way: Way): Promise<Report> {
     stopwatch ??= new Stopwatch();
     hash?.update(bytes);
     receivedBytes += bytes.byteLength;
+    stopwatch.passed(receivedBytes, part.bytes);
   });
   await new Promise((resolve, reject) => socket.once("end", resolve).once("error", reject));
   const digest = hash?.digest("hex");
@@ -165,8 +166,10 @@ async function sendTensor(part: Part, way: Way): Promise<Report> {
 
 /** From the request, or the offer, to the receipt. */
 async function receiveTensor(part: Part, way: Way): Promise<Report> {
-  const sink = new DiscardingSink(part.digest ? part.bytes : 0);
   let stopwatch: Stopwatch | undefined;
+  const sink = new DiscardingSink(part.digest ? part.bytes : 0, (receivedBytes) =>
+    stopwatch?.passed(receivedBytes, part.bytes),
+  );
   let report: Report | undefined;
   const accept = async () => {
     stopwatch = new Stopwatch();
@@ -199,9 +202,12 @@ export class DiscardingSink implements TensorSink {
   /** The tensor's bytes, where they are kept. */
   readonly kept: Uint8Array;
 
+  readonly #onWritten: (receivedBytes: number) => void;
+
   /** @param keptBytes The whole tensor's length where its bytes are to be kept. */
-  constructor(keptBytes: number) {
+  constructor(keptBytes: number, onWritten: (receivedBytes: number) => void = () => {}) {
     this.kept = new Uint8Array(keptBytes);
+    this.#onWritten = onWritten;
   }
 
   async held(): Promise<undefined> {}
@@ -212,5 +218,6 @@ export class DiscardingSink implements TensorSink {
   async write({ index }: { index: number }, bytes: Uint8Array): Promise<void> {
     this.receivedBytes += bytes.byteLength;
     if (this.kept.byteLength > 0) this.kept.set(bytes, index * MiB);
+    this.#onWritten(this.receivedBytes);
   }
 }

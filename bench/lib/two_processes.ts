@@ -34,6 +34,8 @@ export interface Report {
   readonly cpuSeconds: number;
   readonly peakRssBytes: number;
   readonly digest?: string;
+  /** How long the second half of the bytes took, where the receiver has looked. */
+  readonly secondHalfSeconds?: number;
 }
 
 /** Two ends while they run. */
@@ -50,7 +52,7 @@ export async function runTwo(
   file: string,
   work: Work,
   listens: Part["role"],
-): Promise<Sample & { digest: string | undefined }> {
+): Promise<Sample & Pick<Report, "digest" | "secondHalfSeconds">> {
   const { send, receive } = await runBoth<Report, Report>(file, work, listens);
   if (receive.bytes !== work.bytes) throw new Error(`${receive.bytes} of ${work.bytes} arrived.`);
   return {
@@ -59,7 +61,8 @@ export async function runTwo(
     cpuSendSeconds: send.cpuSeconds,
     cpuReceiveSeconds: receive.cpuSeconds,
     peakRssBytes: Math.max(send.peakRssBytes, receive.peakRssBytes),
-    digest: receive.digest,
+    ...(receive.digest !== undefined && { digest: receive.digest }),
+    ...(receive.secondHalfSeconds && { secondHalfSeconds: receive.secondHalfSeconds }),
   };
 }
 
@@ -109,15 +112,23 @@ export function say(line: string): void {
 export class Stopwatch {
   readonly #startMs: number = performance.now();
   readonly #startCpu: { user: number; system: number } = process.cpuUsage();
+  #halfMs: number | undefined;
+
+  /** Tells how far the receiver is. */
+  passed(bytes: number, ofBytes: number): void {
+    if (this.#halfMs === undefined && bytes * 2 >= ofBytes) this.#halfMs = performance.now();
+  }
 
   report(bytes: number, digest?: string): Report {
     const { user, system } = process.cpuUsage(this.#startCpu);
+    const nowMs = performance.now();
     return {
       bytes,
-      seconds: (performance.now() - this.#startMs) / 1000,
+      seconds: (nowMs - this.#startMs) / 1000,
       cpuSeconds: (user + system) / 1e6,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
       ...(digest === undefined ? {} : { digest }),
+      ...(this.#halfMs !== undefined && { secondHalfSeconds: (nowMs - this.#halfMs) / 1000 }),
     };
   }
 }
