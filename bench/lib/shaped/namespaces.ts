@@ -69,10 +69,9 @@ export async function makeNamespaces(shape: Shape): Promise<Namespaces> {
     leftAddress: tunnelAddressOf("left"),
     command: (side, program) => ["ip", "netns", "exec", `${own}-${side}`, ...program],
     queueFrom(side) {
-      const text = run(`tc -n ${own}-router -s qdisc show dev from-${side}`);
-      const number = (pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? Number.NaN);
-      const droppedPackets = number(/dropped (\d+)/);
-      return { droppedPackets, backlogBytes: number(/backlog (\d+)b/) };
+      const shown = run(`tc -n ${own}-router -s -j qdisc show dev from-${side}`);
+      const [queue] = JSON.parse(shown) as [{ drops: number; backlog: number }];
+      return { droppedPackets: queue.drops, backlogBytes: queue.backlog };
     },
     remove,
   };
