@@ -9,7 +9,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["wire", "codec"],
   ["streams"],
   ["session"],
-  ["transports", "formats", "checkpoint", "config", "status", "compat"],
+  ["transports", "formats", "checkpoint", "config", "status", "compat", "testing"],
   ["cli"],
 ];
 const GROUND = 0;
@@ -17,7 +17,14 @@ const GROUND = 0;
 const PORTABLE_TOP: number = floorOf("session");
 
 /** Files that must run everywhere, beside mod.ts: those of these rooms and of lib/ itself. */
-export const PORTABLE_ROOMS: readonly string[] = ["tensor", "wire", "codec", "streams", "session"];
+export const PORTABLE_ROOMS: readonly string[] = [
+  "tensor",
+  "wire",
+  "codec",
+  "streams",
+  "session",
+  "testing",
+];
 
 function floorOf(room: string): number {
   return FLOORS.findIndex((rooms) => rooms.includes(room));

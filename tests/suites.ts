@@ -86,6 +86,9 @@ import { proofSuite } from "./tensor/proof.ts";
 import { rootSuite } from "./tensor/root.ts";
 import { sha256Suite } from "./tensor/sha256.ts";
 import { typedArraySuite } from "./tensor/typed_array.ts";
+import { faultCursorSuite } from "./testing/fault_cursor.ts";
+import { planFaultsSuite } from "./testing/plan_faults.ts";
+import { seededRandomSuite } from "./testing/seeded_random.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
@@ -140,6 +143,9 @@ export const portableSuites: readonly Suite[] = [
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,
+  seededRandomSuite,
+  planFaultsSuite,
+  faultCursorSuite,
   safetensorsHeaderSuite,
   shardIndexSuite,
   safetensorsWriterSuite,
