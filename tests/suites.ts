@@ -87,8 +87,10 @@ import { rootSuite } from "./tensor/root.ts";
 import { sha256Suite } from "./tensor/sha256.ts";
 import { typedArraySuite } from "./tensor/typed_array.ts";
 import { faultCursorSuite } from "./testing/fault_cursor.ts";
+import { faultyConnectionSuite } from "./testing/faulty_connection.ts";
 import { planFaultsSuite } from "./testing/plan_faults.ts";
 import { seededRandomSuite } from "./testing/seeded_random.ts";
+import { shaperSuite } from "./testing/shaper.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
@@ -146,6 +148,8 @@ export const portableSuites: readonly Suite[] = [
   seededRandomSuite,
   planFaultsSuite,
   faultCursorSuite,
+  shaperSuite,
+  faultyConnectionSuite,
   safetensorsHeaderSuite,
   shardIndexSuite,
   safetensorsWriterSuite,

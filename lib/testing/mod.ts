@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 /**
- * Faults on purpose, for whoever tests what has to survive them: seeded plans that replay.
+ * Faults on purpose: seeded plans that replay, and connections that carry them out.
  *
  * @module
  */
@@ -23,5 +23,9 @@ export {
   type ThrottleFault,
   type TruncateFault,
 } from "./fault.ts";
+export { connectionFaults, faultyConnect } from "./faulty_connect.ts";
+export { FaultyConnection, type FaultyConnectionOptions } from "./faulty_connection.ts";
+export type { WayReport } from "./faulty_way.ts";
+export { type LinkOptions, linkPlan } from "./link_plan.ts";
 export { type PlanOptions, planFaults } from "./plan_faults.ts";
 export { SeededRandom } from "./seeded_random.ts";

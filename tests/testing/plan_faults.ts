@@ -1,6 +1,8 @@
 import { assert } from "chai";
 import { checkPlan } from "../../lib/testing/check_plan.ts";
 import { FAULT_KINDS, type Fault, type FaultPlan } from "../../lib/testing/fault.ts";
+import { connectionFaults } from "../../lib/testing/faulty_connect.ts";
+import { linkPlan } from "../../lib/testing/link_plan.ts";
 import { planFaults } from "../../lib/testing/plan_faults.ts";
 import type { Suite } from "../harness.ts";
 
@@ -66,6 +68,14 @@ export const planFaultsSuite: Suite = ({ test }) => {
     assert.throws(() => planFaults(1.5), RangeError);
   });
 
+  test("fault plans: connections beyond the plan's are sound, or as it says", () => {
+    const cut = { down: [{ kind: "cut", atByte: 1 }] } as const;
+    const stall = { up: [{ kind: "stall", atByte: 2, forMs: "ever" }] } as const;
+    assert.equal(connectionFaults({ connections: [cut] }, 0), cut);
+    assert.deepEqual(connectionFaults({ connections: [cut] }, 1), {});
+    assert.equal(connectionFaults({ connections: [cut], later: stall }, 1), stall);
+  });
+
   test("fault plans: what is no plan is refused with what is wrong, and where", () => {
     const down = (...faults: unknown[]) => ({ connections: [{}, { down: faults }] });
     for (const [value, wrong] of [
@@ -86,5 +96,17 @@ export const planFaultsSuite: Suite = ({ test }) => {
     ] as const) {
       assert.throws(() => checkPlan(value), TypeError, wrong);
     }
+  });
+
+  test("fault plans: a link is imitated by a throttle and half a round trip each way", () => {
+    const plan = checkPlan(linkPlan({ bitsPerSecond: 10_000_000, roundTripMs: 20 }));
+    assert.isEmpty(plan.connections);
+    const way = [
+      { kind: "throttle", atByte: 0, bytesPerSecond: 1_250_000, bufferBytes: 62_500 },
+      { kind: "delay", atByte: 0, delayMs: 10 },
+    ];
+    assert.deepEqual(plan.later, { up: way, down: way } as typeof plan.later);
+    assert.throws(() => linkPlan({ bitsPerSecond: 0 }), RangeError, /0 bit\/s/);
+    assert.throws(() => linkPlan({ bitsPerSecond: 1, roundTripMs: -1 }), RangeError);
   });
 };
