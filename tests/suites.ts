@@ -87,6 +87,7 @@ import { rootSuite } from "./tensor/root.ts";
 import { sha256Suite } from "./tensor/sha256.ts";
 import { typedArraySuite } from "./tensor/typed_array.ts";
 import { faultCursorSuite } from "./testing/fault_cursor.ts";
+import { faultProxySuite } from "./testing/fault_proxy.ts";
 import { faultyConnectionSuite } from "./testing/faulty_connection.ts";
 import { planFaultsSuite } from "./testing/plan_faults.ts";
 import { seededRandomSuite } from "./testing/seeded_random.ts";
@@ -182,6 +183,7 @@ export const ioSuites: readonly Suite[] = [
   pipelineSuite,
   checksSuite,
   tcpSuite,
+  faultProxySuite,
   nodeFileSuite,
   safetensorsStoreSuite,
   configCommandSuite,

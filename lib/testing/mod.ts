@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 /**
- * Faults on purpose: seeded plans that replay, and connections that carry them out.
+ * Faults on purpose: seeded plans that replay, and connections and a proxy that carry them out
+ * between two real peers.
  *
  * @module
  */
@@ -23,6 +24,12 @@ export {
   type ThrottleFault,
   type TruncateFault,
 } from "./fault.ts";
+export {
+  createFaultProxy,
+  FaultProxy,
+  type FaultProxyOptions,
+  type RelayReport,
+} from "./fault_proxy.ts";
 export { connectionFaults, faultyConnect } from "./faulty_connect.ts";
 export { FaultyConnection, type FaultyConnectionOptions } from "./faulty_connection.ts";
 export type { WayReport } from "./faulty_way.ts";

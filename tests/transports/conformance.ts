@@ -258,7 +258,7 @@ export function turn(): Promise<void> {
 }
 
 /** Waits until a count has not moved for many passes of the event loop. */
-async function quiet(count: () => number): Promise<void> {
+export async function quiet(count: () => number): Promise<void> {
   let last = count();
   for (let still = 0; still < 100; still++) {
     await turn();
