@@ -120,9 +120,13 @@ export class NodeSocketLink implements Link {
   }
 }
 
-/** Closes a socket, with a reset where there is one: TLS has none. */
+/**
+ * Closes a socket, with a reset where there is one: TLS has none, and a socket whose end is on its
+ * way refuses it, after which Node would keep it open for ever.
+ */
 export function destroySocket(socket: Socket, reset: boolean): void {
-  if (reset && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
+  const isEnding = socket.writableEnded && !socket.writableFinished;
+  if (reset && !isEnding && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
   else socket.destroy();
 }
 

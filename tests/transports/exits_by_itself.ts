@@ -19,6 +19,15 @@ for (const reason of [undefined, new Error("reset")]) {
   taken.value?.close(reason);
 }
 
+// Ones that are reset while their end is on its way, which may have come any distance.
+for (let turns = 0; turns < 10; turns++) {
+  const [dialled, taken] = await Promise.all([connect(listener.url), reader.read()]);
+  dialled.writable.close().catch(() => {});
+  for (let n = 0; n < turns; n++) await Promise.resolve();
+  dialled.close(new Error("reset"));
+  taken.value?.close();
+}
+
 let receivedBytes = 0;
 const receiving = far.receive?.((view) => {
   receivedBytes += view.byteLength;
