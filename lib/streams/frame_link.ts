@@ -75,6 +75,8 @@ export class FrameLink {
   #queuedControlBytes = 0;
   #isPongQueued = false;
   #leaving: Promise<void> | undefined;
+  /** Whether the last word is said: nothing can be written after it. */
+  #hasSaidAll = false;
   #sentBytes = 0;
   #receivedBytes = 0;
 
@@ -151,7 +153,7 @@ export class FrameLink {
    * off once a mebibyte has piled up.
    */
   send(frame: Uint8Array): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#hasSaidAll) return;
     this.#queuedControlBytes += frame.byteLength;
     if (this.#queuedControlBytes > MAX_QUEUED_CONTROL_BYTES) {
       this.close(new LimitError(`${this.remote} does not read what it asked for`));
@@ -171,6 +173,11 @@ export class FrameLink {
    * @returns once the link has the bytes and their buffers may be used again.
    */
   write(...parts: readonly Uint8Array[]): Promise<void> {
+    if (this.#hasSaidAll) {
+      const late = Promise.reject(new TransportError(`${this.remote} was said goodbye`));
+      late.catch(() => {});
+      return late;
+    }
     let last: Promise<void> = Promise.resolve();
     for (const part of parts) {
       this.#sentBytes += part.byteLength;
@@ -191,6 +198,7 @@ export class FrameLink {
     const frame = encodeMessage("goodbye", 0, message === undefined ? {} : { message });
     const cancelDeadline = this.#clock.after(GOODBYE_MS, () => this.close());
     this.write(frame).catch(() => {});
+    this.#hasSaidAll = true;
     // Closing waits for all that is queued; the link may also fail, or the other end be faster.
     await Promise.race([this.#writer.close(), this.closed]).catch(() => {});
     cancelDeadline();

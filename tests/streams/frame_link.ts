@@ -1,4 +1,5 @@
 import { assert } from "chai";
+import type { Connection } from "../../lib/connection.ts";
 import { ProtocolError, TransportError, UnauthorisedError } from "../../lib/errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../lib/limits.ts";
 import { FrameLink, type LinkHandler } from "../../lib/streams/frame_link.ts";
@@ -170,6 +171,42 @@ export const frameLinkSuite: Suite = ({ test }) => {
     await clock.advance(100);
     await failed;
     assert.isBelow(link.sentBytes, 1.2 * 1024 * 1024);
+  });
+
+  test("link: what comes while it leaves is not answered, whatever it is", async () => {
+    const [near, far] = connectionPair();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const writer = far.writable.getWriter();
+    // An end that takes its time to leave.
+    const slow: Connection = {
+      readable: far.readable,
+      writable: new WritableStream({
+        write: (bytes) => writer.write(bytes),
+        close: () => held.then(() => writer.close()),
+      }),
+      closed: far.closed,
+      remote: far.remote,
+      close: (reason) => far.close(reason),
+    };
+    const clock = new ManualClock();
+    const opened = FrameLink.open(slow, { hello: HELLO, accepted: true, handler: NOBODY, clock });
+    const raw = new RawPeer(near);
+    await raw.greet();
+    const link = await opened;
+    const leaving = link.goodbye();
+    await raw.next(FRAME.goodbye);
+    await settle();
+    await raw.send(encodeChecked(FRAME.ping, 0, encodeNumber(7)));
+    await settle();
+    await assertRejects(() => link.write(Uint8Array.of(1)), TransportError, /said goodbye/);
+    letGo();
+    await leaving;
+    await link.closed;
+    await assertRejects(() => raw.next(FRAME.pong), Error, /No frame/);
+    assert.equal(clock.pending, 0);
   });
 
   test("link: an end of the stream without goodbye is a fault of the link", async () => {
