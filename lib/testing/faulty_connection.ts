@@ -190,7 +190,10 @@ export class FaultyConnection implements Connection {
   }
 
   #finishWhenOver(): void {
-    if (this.#readOver && this.#writeOver && !this.#failure) this.#closed.resolve();
+    if (!this.#readOver || !this.#writeOver || this.#failure) return;
+    this.#closed.resolve();
+    // Where a fault ended the reading, the other end may have more, which nobody will read.
+    this.#inner.close();
   }
 
   #fail(error: unknown): void {

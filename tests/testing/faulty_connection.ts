@@ -177,6 +177,19 @@ export const faultyConnectionSuite: Suite = (harness) => {
     });
   }
 
+  test("faulty connection: over at both ways, it lets go of what the other end still sends", async () => {
+    const [near, far] = connectionPair();
+    const faulty = new FaultyConnection(near, { received: [{ kind: "half_close", atByte: 1 }] });
+    const arrival = arrivalAt(faulty);
+    await far.writable.getWriter().write(new Uint8Array(100));
+    await faulty.writable.close();
+    await faulty.closed;
+    await near.closed;
+    await settle();
+    assert.deepEqual(arrival, { bytes: [0], end: "end" });
+    far.close();
+  });
+
   test("faulty connection: a throttle's buffer is all that it takes ahead of the link", async () => {
     const [near, far] = connectionPair({ bufferBytes: 10_000 });
     const clock = new ManualClock();
