@@ -92,6 +92,7 @@ import { faultyConnectionSuite } from "./testing/faulty_connection.ts";
 import { planFaultsSuite } from "./testing/plan_faults.ts";
 import { seededRandomSuite } from "./testing/seeded_random.ts";
 import { shaperSuite } from "./testing/shaper.ts";
+import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
@@ -184,6 +185,7 @@ export const ioSuites: readonly Suite[] = [
   checksSuite,
   tcpSuite,
   faultProxySuite,
+  tortureRunsSuite,
   nodeFileSuite,
   safetensorsStoreSuite,
   configCommandSuite,
