@@ -89,6 +89,7 @@ import { typedArraySuite } from "./tensor/typed_array.ts";
 import { faultCursorSuite } from "./testing/fault_cursor.ts";
 import { faultProxySuite } from "./testing/fault_proxy.ts";
 import { faultyConnectionSuite } from "./testing/faulty_connection.ts";
+import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
 import { planFaultsSuite } from "./testing/plan_faults.ts";
 import { seededRandomSuite } from "./testing/seeded_random.ts";
 import { shaperSuite } from "./testing/shaper.ts";
@@ -186,6 +187,7 @@ export const ioSuites: readonly Suite[] = [
   tcpSuite,
   faultProxySuite,
   tortureRunsSuite,
+  fiftyCutsSuite,
   nodeFileSuite,
   safetensorsStoreSuite,
   configCommandSuite,
