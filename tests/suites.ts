@@ -24,6 +24,7 @@ import { pullSuite } from "./cli/pull.ts";
 import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
 import { pullFaultsSuite } from "./cli/pull_faults.ts";
 import { pullKilledSuite } from "./cli/pull_killed.ts";
+import { pullStoppedSuite } from "./cli/pull_stopped.ts";
 import { pushSuite } from "./cli/push.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
@@ -93,6 +94,7 @@ import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
 import { planFaultsSuite } from "./testing/plan_faults.ts";
 import { seededRandomSuite } from "./testing/seeded_random.ts";
 import { shaperSuite } from "./testing/shaper.ts";
+import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
 import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
@@ -188,6 +190,7 @@ export const ioSuites: readonly Suite[] = [
   faultProxySuite,
   tortureRunsSuite,
   fiftyCutsSuite,
+  stoppedProcessesSuite,
   nodeFileSuite,
   safetensorsStoreSuite,
   configCommandSuite,
@@ -203,6 +206,7 @@ export const ioSuites: readonly Suite[] = [
   fileCheckpointStoreSuite,
   pullSuite,
   pullKilledSuite,
+  pullStoppedSuite,
   pullChangedSourceSuite,
   pullFaultsSuite,
   serveGarbageSuite,

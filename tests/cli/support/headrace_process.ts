@@ -115,7 +115,7 @@ export class HeadraceProcess {
   }
 
   /** Sends a signal. */
-  signal(signal: "SIGINT" | "SIGTERM"): void {
+  signal(signal: "SIGINT" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): void {
     // Under Deno a child that was sent a signal by `kill()` counts as ended by it, whatever it did.
     if (!this.#isOver && this.#child.pid !== undefined) process.kill(this.#child.pid, signal);
   }
