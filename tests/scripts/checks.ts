@@ -55,6 +55,7 @@ export const checksSuite: Suite = ({ test }) => {
     assert.match(from("lib/config/a.ts", "../cli/b.ts").join(), /config may not import cli/);
     assert.match(from("lib/wire/a.ts", "../../tests/b.ts").join(), /nothing outside itself/);
     assert.match(from("mod.ts", "./lib/transports/a.ts").join(), /portable rooms only/);
+    assert.match(from("lib/testing/a.ts", "../transports/b.ts").join(), /testing may not import/);
     assert.match(from("lib/attic/a.ts", "../errors.ts").join(), /not a room/);
     assert.match(importProblems("mod.ts", 'export * from "./lib/errors.ts";').join(), /by name/);
   });
