@@ -111,7 +111,8 @@ export class Shaper {
     try {
       for (let next = this.#queue[0]; next; next = this.#queue[0]) {
         const waitMs = next.dueMs - clock.now();
-        if (waitMs > 0) await sleep(clock, waitMs, signal);
+        // Timers of some runtimes leave out what is below a millisecond: a link is never early.
+        if (waitMs > 0) await sleep(clock, Math.ceil(waitMs), signal);
         signal.throwIfAborted();
         await write(next.bytes);
         this.#queue.shift();
