@@ -42,6 +42,22 @@ export interface Connection {
    * @throws {TypeError} when `readable` is locked or was read from before.
    */
   receive?(onBytes: (view: Uint8Array) => void | Promise<void>): Promise<void>;
+  /** Further byte paths; they end with the connection. Left out where there is one path only. */
+  readonly lanes?: Lanes;
+}
+
+/** One further byte path of a connection, in order by itself. */
+export interface Duplex {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+}
+
+/** Further byte paths beside a connection's own, where a transport has such: order holds within each only. */
+export interface Lanes {
+  /** Opens another. */
+  open(): Promise<Duplex>;
+  /** Those that the other end opens. */
+  readonly incoming: ReadableStream<Duplex>;
 }
 
 /** Makes a new connection to the same peer; called again after a cut. */

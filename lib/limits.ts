@@ -22,15 +22,26 @@ export interface Limits {
   maxRank: number;
   /** A token, in UTF-8. */
   maxTokenBytes: number;
-  /** Transfers open at once on a connection, counting both directions. */
+  /** Byte paths of one connection, the first included, where a transport has several. */
+  maxLanes: number;
+  /** Transfers and listings that the other end of a connection may have open at once. */
   maxTransfers: number;
-  /** Uncompressed bytes that one transfer may be ahead of its consumer. At least one chunk is always allowed. */
+  /** Entries of request lists that the other end of a connection may have open at once. */
+  maxRequests: number;
+  /** Subscriptions that the other end of a connection may have at once. */
+  maxSubscriptions: number;
+  /**
+   * Uncompressed bytes that one transfer may be ahead of its consumer, at most: it begins with less
+   * and grows to what the round trip needs. Two chunks are always allowed.
+   */
   transferWindowBytes: number;
   /**
-   * Uncompressed bytes that all transfers of a connection into files and memory may be ahead of
-   * their consumers; a further one waits before it is accepted. One transfer is always let through.
+   * Uncompressed bytes that all transfers of a connection together may be ahead of their consumers,
+   * which is the memory that the other end can make this one hold. Four chunks are always allowed.
    */
   connectionWindowBytes: number;
+  /** Tensors that were prefetched and that nobody has asked for yet, in memory. */
+  maxPrefetchBytes: number;
   /** Connections that have not said HELLO yet; the oldest gives way. */
   maxSilentConnections: number;
   /** How long a connection may take to say HELLO. */
@@ -60,9 +71,13 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   maxNameBytes: 1024,
   maxRank: 32,
   maxTokenBytes: 1024,
-  maxTransfers: 256,
-  transferWindowBytes: 8 * MiB,
-  connectionWindowBytes: 32 * MiB,
+  maxLanes: 9,
+  maxTransfers: 1024,
+  maxRequests: 4096,
+  maxSubscriptions: 64,
+  transferWindowBytes: 32 * MiB,
+  connectionWindowBytes: 64 * MiB,
+  maxPrefetchBytes: 512 * MiB,
   maxSilentConnections: 64,
   helloTimeoutMs: 5_000,
   pingIntervalMs: 5_000,

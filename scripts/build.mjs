@@ -26,7 +26,7 @@ function sources() {
   );
   const below = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true })
-      .filter((path) => /\.m?ts$|\.mjs$/.test(path) && !path.includes("node_modules"))
+      .filter((path) => /\.m?ts$|\.(mjs|json)$/.test(path) && !path.includes("node_modules"))
       .map((path) => join(folder, path)),
   );
   return ["mod.ts", "tsconfig.json", "package.json", "package-lock.json", ...below.sort()];

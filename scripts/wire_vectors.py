@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/vectors/wire.json and tests/vectors/transfers.json: golden bytes of lib/wire/SPEC.md.
+"""Writes wire.json, transfers.json and transcripts.json in tests/vectors: golden bytes of lib/wire/SPEC.md.
 
 Written from that page alone, with an XXH32 and a CBOR encoder of its own, so that it and the library
 agree only if both follow the page. It needs nothing but Python 3; then the house's formatter:
@@ -11,113 +11,15 @@ import hashlib
 import json
 import pathlib
 import struct
-import zlib
 
-from identity_vectors import LEAF_BYTES, leaf_digests, tensor_root
+from identity_vectors import LEAF_BYTES, leaf_digests, proof, tensor_root
+from wire_bytes import (
+    AGAIN, LAST, QUERY, checked, chunk_front, content, control, deflate, leaf_runs, listing_entry,
+    preamble, request_list, stream_runs, tensor_frame, xxh32,
+)  # fmt: skip
+from wire_transcripts import transcripts
 
 VECTORS = pathlib.Path(__file__).parent.parent / "tests" / "vectors"
-LAST, QUERY = 1, 2
-TYPES = {
-    "hello": 0x01, "goodbye": 0x02, "ping": 0x03, "pong": 0x04, "error": 0x05,
-    "request": 0x10, "offer": 0x11, "have": 0x12, "accept": 0x13, "chunk": 0x14, "digests": 0x15,
-    "refetch": 0x16, "credit": 0x17, "ack": 0x18, "complete": 0x19, "receipt": 0x1A,
-    "cancel": 0x1B, "phase": 0x1C, "list": 0x20, "listing": 0x21,
-}  # fmt: skip
-DTYPE_CODES = {"F32": 2, "BF16": 4, "U8": 14, "Q4_0": 32}
-
-
-def xxh32(data: bytes, seed: int = 0) -> int:
-    p1, p2, p3, p4, p5 = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1
-    mask = 0xFFFFFFFF
-
-    def rotl(value: int, by: int) -> int:
-        return ((value << by) | (value >> (32 - by))) & mask
-
-    at = 0
-    if len(data) >= 16:
-        lanes = [(seed + p1 + p2) & mask, (seed + p2) & mask, seed, (seed - p1) & mask]
-        while at + 16 <= len(data):
-            for lane, word in enumerate(struct.unpack_from("<4I", data, at)):
-                lanes[lane] = rotl((lanes[lane] + word * p2) & mask, 13) * p1 & mask
-            at += 16
-        value = sum(rotl(lane, by) for lane, by in zip(lanes, (1, 7, 12, 18))) & mask
-    else:
-        value = (seed + p5) & mask
-    value = (value + len(data)) & mask
-    while at + 4 <= len(data):
-        (word,) = struct.unpack_from("<I", data, at)
-        value = rotl((value + word * p3) & mask, 17) * p4 & mask
-        at += 4
-    for byte in data[at:]:
-        value = rotl((value + byte * p5) & mask, 11) * p1 & mask
-    value = (value ^ (value >> 15)) * p2 & mask
-    value = (value ^ (value >> 13)) * p3 & mask
-    return value ^ (value >> 16)
-
-
-def cbor(value: object) -> bytes:
-    def head(major: int, count: int) -> bytes:
-        if count < 24:
-            return bytes([major << 5 | count])
-        for info, code in ((24, ">B"), (25, ">H"), (26, ">I"), (27, ">Q")):
-            if count < 1 << 8 * struct.calcsize(code):
-                return bytes([major << 5 | info]) + struct.pack(code, count)
-        raise ValueError(count)
-
-    if isinstance(value, bool):
-        return b"\xf5" if value else b"\xf4"
-    if isinstance(value, int):
-        return head(0, value)
-    if isinstance(value, bytes):
-        return head(2, len(value)) + value
-    if isinstance(value, str):
-        return head(3, len(value.encode())) + value.encode()
-    if isinstance(value, list):
-        return head(4, len(value)) + b"".join(map(cbor, value))
-    if isinstance(value, dict):
-        return head(5, len(value)) + b"".join(cbor(k) + cbor(v) for k, v in value.items())
-    raise TypeError(value)
-
-
-def header(kind: int, flags: int, stream: int, payload_bytes: int) -> bytes:
-    fields = struct.pack("<BBHII", kind, flags, 0, stream, payload_bytes)
-    return fields + struct.pack("<I", xxh32(fields, 0x68647263))
-
-
-def checked(kind: str, stream: int, body: bytes, flags: int = 0) -> bytes:
-    payload = body + struct.pack("<I", xxh32(body))
-    return header(TYPES[kind], flags, stream, len(payload)) + payload
-
-
-def control(kind: str, stream: int, message: dict) -> bytes:
-    return checked(kind, stream, cbor(message))
-
-
-def chunk_front(stream: int, head: dict, data_bytes: int) -> bytes:
-    fields = struct.pack(
-        "<QIIIII", head["byteOffset"], head["rawBytes"], head["encodedBytes"],
-        head["fragmentOffset"], head["checksum"], head["codec"],
-    )  # fmt: skip
-    fields += struct.pack("<I", xxh32(fields, 0x6368756E))
-    return header(TYPES["chunk"], 0, stream, len(fields) + data_bytes) + fields
-
-
-def deflate(data: bytes) -> bytes:
-    encoder = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return encoder.compress(data) + encoder.flush()
-
-
-def listing_entry(entry: dict) -> bytes:
-    names = [entry["address"][part].encode() for part in ("model", "partition", "tensor")]
-    descriptor, root = entry["descriptor"], entry.get("root", b"")
-    shape, version = descriptor["shape"], entry["version"]
-    return b"".join([
-        bytes([1 if root else 0, DTYPE_CODES[descriptor["dtype"]], len(shape), len(version)]),
-        struct.pack("<3H", *map(len, names)),
-        struct.pack("<Q", descriptor["byteLength"]),
-        struct.pack(f"<{len(shape)}Q", *shape),
-        version, root, *names,
-    ])  # fmt: skip
 
 
 def as_json(value: object) -> object:
@@ -138,7 +40,8 @@ DIGESTS = [hashlib.sha256(bytes([n])).digest() for n in range(3)]
 
 HELLO = {
     "instance": ID, "node": "n1", "role": "mixed", "codecs": ["deflate"], "features": [],
-    "maxChunkBytes": 64 << 20,
+    "maxChunkBytes": 64 << 20, "connectionCredit": 64 << 20, "maxTransfers": 1024,
+    "maxRequests": 4096,
 }  # fmt: skip
 OFFER = {
     "id": ID, "epoch": 0, "address": ADDRESS, "descriptor": LARGE, "version": VERSION,
@@ -148,26 +51,51 @@ REQUEST = {"id": ID, "epoch": 7, "address": UNICODE, "priority": 255, "digest": 
 
 CONTROL = [
     ("hello", 0, HELLO),
-    ("hello", 0, {**HELLO, "features": ["f" * 64], "token": "s\u00e9same"}),
+    ("hello", 0, {
+        **HELLO, "features": ["f" * 64], "connectionCredit": 1 << 40, "laneKey": ID[::-1],
+        "maxLanes": 4, "token": "s\u00e9same",
+    }),
     ("goodbye", 0, {}),
     ("goodbye", 0, {"message": "closing"}),
     ("error", 0, {"code": "unauthorised", "retryable": False, "message": "A token is needed"}),
     ("error", 3, {"code": "limit", "retryable": True, "message": ""}),
     ("request", 1, REQUEST),
     ("request", 0xFFFFFFFF, {**REQUEST, "epoch": (1 << 53) - 1, "version": VERSION}),
+    ("request", 3, {**REQUEST, "bytes": [1 << 32, (1 << 32) + 1]}),
+    ("request", 3, {**REQUEST, "version": b"", "rows": [0, 23]}),
     ("offer", 2, OFFER),
+    ("offer", 2, {**OFFER, "open": True}),
+    ("offer", 2, {**OFFER, "root": DIGESTS[1]}),
     ("offer", 5, {
         **OFFER, "descriptor": {"dtype": "BF16", "shape": [], "byteLength": 2}, "version": b"",
         "priority": 0, "digest": "none", "codecs": [], "chunkBytes": 1024,
     }),
     ("accept", 2, {"limit": 8 << 20}),
     ("accept", 2, {"limit": 1 << 33}),
-    ("complete", 2, {"byteLength": 3 << 33, "version": VERSION, "root": DIGESTS[0]}),
-    ("complete", 5, {"byteLength": 2, "version": b""}),
+    ("complete", 2, {"byteLength": 3 << 33, "version": VERSION, "root": DIGESTS[0], "chunks": 24577}),
+    ("complete", 5, {"byteLength": 2, "version": b"", "chunks": 1}),
     ("receipt", 2, {"complete": True}),
+    ("receipt", 2, {"complete": False}),
     ("cancel", 2, {"code": "cancelled", "retryable": False, "message": "cancelled"}),
     ("phase", 2, {"phase": "verifying", "bytes": 5 << 32}),
     ("list", 7, {"pattern": {"model": "*", "partition": "a%2Fb", "tensor": "h.0.*"}, "roots": True}),
+    ("reprioritise", 2, {"priority": 200}),
+    ("pause", 2, {"paused": True}),
+    ("pause", 2, {"paused": False}),
+    ("extent", 2, {"descriptor": {"dtype": "F32", "shape": [0, 1 << 31], "byteLength": 0}}),
+    ("lane", 0, {"lane": 3, "key": ID[::-1]}),
+    ("subscribe", 9, {
+        "pattern": {"model": "*", "partition": "default", "tensor": "h.*"}, "initial": True,
+    }),
+    ("notify", 9, {
+        "kind": "here", "change": 1, "address": UNICODE, "descriptor": LARGE, "version": VERSION,
+    }),
+    ("notify", 9, {
+        "kind": "changed", "change": 1 << 32, "address": ADDRESS,
+        "descriptor": {"dtype": "U8", "shape": [0], "byteLength": 0}, "version": b"",
+    }),
+    ("notify", 9, {"kind": "gone", "change": (1 << 53) - 1, "address": ADDRESS}),
+    ("unsubscribe", 9, {}),
 ]  # fmt: skip
 
 
@@ -185,7 +113,21 @@ def binary_frames() -> list[dict]:
 
     def ranges(kind: str, *runs: tuple[int, int]) -> dict:
         value = [{"first": first, "count": count} for first, count in runs]
-        return frame(kind, b"".join(struct.pack("<QI", *run) for run in runs), ranges=value)
+        return frame(kind, leaf_runs(*runs), ranges=value)
+
+    def requests(digest: str, priority: int, *addresses: dict) -> dict:
+        body = request_list(digest, priority, list(addresses))
+        return frame("requests", body, digest=digest, priority=priority, addresses=list(addresses))
+
+    def receipts(*runs: tuple[int, int]) -> dict:
+        value = [{"first": first, "count": count} for first, count in runs]
+        return frame("receipts", stream_runs(*runs), stream=0, runs=value)
+
+    def proven(leaf_total: int, first: int, count: int) -> dict:
+        leaves = [hashlib.sha256(bytes([n])).digest() for n in range(leaf_total)]
+        hashes = proof(leaves, first, first + count)
+        body = struct.pack("<QI", first, count) + b"".join(hashes)
+        return frame("proof", body, first=first, count=count, hashes=b"".join(hashes))
 
     entries = [
         {"address": UNICODE, "descriptor": LARGE, "version": VERSION, "root": DIGESTS[1]},
@@ -209,10 +151,20 @@ def binary_frames() -> list[dict]:
         ranges("refetch", (0, 1), (1 << 33, 0xFFFFFFFF)),
         ranges("ack", (3, 4)),
         frame("credit", struct.pack("<Q", 9 << 40), number=9 << 40),
+        frame("credit", struct.pack("<Q", (1 << 53) - 1), stream=0, number=(1 << 53) - 1),
         frame("ping", struct.pack("<Q", 0), stream=0, number=0),
         frame("pong", struct.pack("<Q", (1 << 53) - 1), stream=0, number=(1 << 53) - 1),
         frame("listing", pages, LAST, 7, entries=entries),
         frame("listing", b"", LAST, 7, entries=[]),
+        requests("sha256", 100, ADDRESS),
+        requests(
+            "none", 0, ADDRESS, {**ADDRESS, "tensor": "wpe.weight"}, UNICODE, ADDRESS,
+            {**ADDRESS, "tensor": "t" * 300}, {**ADDRESS, "model": "other"},
+        ),
+        receipts((1, 1)),
+        receipts((0xFFFFFFFD, 2), (2, 1000)),
+        proven(7, 2, 3),
+        proven(1, 0, 1),
     ]
 
 
@@ -220,10 +172,11 @@ def chunk_frames() -> list[dict]:
     raw = bytes(n * n & 0xFF for n in range(300))
     small = deflate(bytes(5000))
     made = []
-    for codec, at, data, raw_bytes, fragment in [
-        (0, 0, raw, 300, 1000),
-        (0, 5 << 33, raw, 300, 128),
-        (1, 4096, small, 5000, 9),
+    for flags, codec, at, data, raw_bytes, fragment in [
+        (0, 0, 0, raw, 300, 1000),
+        (0, 0, 5 << 33, raw, 300, 128),
+        (0, 1, 4096, small, 5000, 9),
+        (AGAIN, 1, 4096, small, 5000, 20),
     ]:
         checksum = xxh32(raw if codec == 0 else bytes(5000))
         frames = []
@@ -233,21 +186,36 @@ def chunk_frames() -> list[dict]:
                 "fragmentOffset": start, "checksum": checksum, "codec": codec,
             }  # fmt: skip
             part = data[start : start + fragment]
-            frames.append({"head": head, "hex": (chunk_front(9, head, len(part)) + part).hex()})
-        made.append({"stream": 9, "data": data.hex(), "frames": frames})
+            front = chunk_front(9, head, len(part), flags)
+            frames.append({"head": head, "hex": (front + part).hex()})
+        made.append({"stream": 9, "flags": flags, "data": data.hex(), "frames": frames})
     return made
 
 
-def content(length: int) -> bytes:
-    """Even leaves: byte i is the low byte of i xor (i >> 8) xor (i >> 16). Odd leaves: their number."""
-    made = bytearray()
-    for start in range(0, length, LEAF_BYTES):
-        end, leaf = min(start + LEAF_BYTES, length), start // LEAF_BYTES
-        if leaf % 2 == 1:
-            made += bytes([leaf]) * (end - start)
-        else:
-            made += bytes((i ^ i >> 8 ^ i >> 16) & 0xFF for i in range(start, end))
-    return bytes(made)
+def tensor_frames() -> list[dict]:
+    raw = bytes(n * n & 0xFF for n in range(300))
+    zeros = bytes(65_536)
+    push = {"id": ID, "epoch": (1 << 53) - 1, "priority": 255, "address": UNICODE}
+    long = {part: part[0] * 300 for part in ADDRESS}
+    made = []
+    for codec, dtype, shape, bytes_, more in [
+        (0, "F32", [], raw[:4], {"version": b""}),
+        (0, "U8", [3, 0], b"", {"version": VERSION}),
+        (0, "BF16", [15, 10], raw, {"version": b"v", "digest": hashlib.sha256(raw).digest()}),
+        (1, "U8", [65_536], zeros, {"version": b"v", "digest": hashlib.sha256(zeros).digest()}),
+        (0, "Q4_0", [2, 32], raw[:36], {"version": VERSION, "push": push}),
+        (2, "F32", [1] * 31 + [16_384], zeros, {
+            "version": VERSION, "digest": hashlib.sha256(zeros).digest(),
+            "push": {**push, "epoch": 0, "priority": 0, "address": long},
+        }),
+    ]:
+        tensor = {
+            "descriptor": {"dtype": dtype, "shape": shape, "byteLength": len(bytes_)}, **more,
+            "checksum": 0 if "digest" in more else xxh32(bytes_),
+            "codec": codec, "data": deflate(bytes_) if codec else bytes_,
+        }  # fmt: skip
+        made.append({"stream": 2, "tensor": tensor, "hex": tensor_frame(2, tensor).hex()})
+    return made
 
 
 def chunk_end(at: int, chunk_bytes: int, length: int) -> int:
@@ -302,6 +270,7 @@ def transfer(
     complete: dict = {"byteLength": length, "version": VERSION}
     if digest == "sha256":
         complete["root"] = tensor_root("U8", [length], length, digests)
+    complete["chunks"] = len(chunks)
     frames.append([control("complete", stream, complete).hex()])
     whole = hashlib.sha256()
     for parts in frames:
@@ -321,8 +290,8 @@ def write(name: str, vectors: object) -> None:
 
 def main() -> None:
     preambles = [
-        {"lowest": low, "highest": high, "hex": (b"hdrc" + struct.pack("<HH", low, high)).hex()}
-        for low, high in [(0, 0), (1, 0x203)]
+        {"lowest": low, "highest": high, "hex": preamble(low, high).hex()}
+        for low, high in [(0, 0), (1, 1), (1, 0x203)]
     ]
     messages = [
         {"kind": kind, "stream": stream, "message": message, "hex": control(kind, stream, message).hex()}
@@ -333,8 +302,9 @@ def main() -> None:
     skippable = fields + struct.pack("<I", xxh32(fields, 0x68647263)) + b"\x01\x02\x03"
     write("wire.json", {
         "preambles": preambles, "control": messages, "binary": binary_frames(),
-        "chunks": chunk_frames(), "skippable": skippable.hex(),
+        "chunks": chunk_frames(), "tensors": tensor_frames(), "skippable": skippable.hex(),
     })  # fmt: skip
+    write("transcripts.json", transcripts())
     write("transfers.json", {
         "id": ID, "version": VERSION, "address": ADDRESS,
         "transfers": [

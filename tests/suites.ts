@@ -45,18 +45,37 @@ import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
+import { attemptFencesSuite } from "./session/attempt_fences.ts";
 import { blobSourceSuite } from "./session/blob_source.ts";
-import { budgetSuite } from "./session/budget.ts";
+import { diskTurnsSuite } from "./session/disk_turns.ts";
+import { flowControlModelSuite } from "./session/flow_control_model.ts";
+import { hostileCborSuite } from "./session/hostile/cbor.ts";
+import { hostileHeadersSuite } from "./session/hostile/headers.ts";
+import { hostileHelloSuite } from "./session/hostile/hello.ts";
+import { hostilePagesSuite } from "./session/hostile/pages.ts";
+import { hostileStreamsSuite } from "./session/hostile/streams.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
+import { lanesSuite } from "./session/lanes.ts";
 import { lifecycleSuite } from "./session/lifecycle.ts";
-import { linkMeterSuite } from "./session/link_meter.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
 import { memoryStoreSuite } from "./session/memory_store.ts";
+import { outboxSuite } from "./session/outbox.ts";
+import { partsSuite } from "./session/parts.ts";
+import { prefetchSuite } from "./session/prefetch.ts";
+import { readAheadSuite } from "./session/read_ahead.ts";
+import { readerBudgetSuite } from "./session/reader_budget.ts";
+import { reconnectionSuite } from "./session/reconnection.ts";
 import { recoverySuite } from "./session/recovery.ts";
 import { refetchCreditSuite } from "./session/refetch_credit.ts";
 import { replayLeavesSuite } from "./session/replay_leaves.ts";
+import { schedulerSuite } from "./session/scheduler.ts";
+import { smallTensorsSuite } from "./session/small_tensors.ts";
+import { steeringSuite } from "./session/steering.ts";
 import { streamSourceSuite } from "./session/stream_source.ts";
+import { streamsInSuite } from "./session/streams_in.ts";
+import { subscriptionSuite } from "./session/subscription.ts";
 import { tensorInputSuite } from "./session/tensor_input.ts";
+import { sessionTranscriptsSuite } from "./session/transcripts.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
 import { watchersSuite } from "./session/watchers.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
@@ -82,6 +101,7 @@ import { descriptorSuite } from "./tensor/descriptor.ts";
 import { digestCacheSuite } from "./tensor/digest_cache.ts";
 import { leafAndChunkSuite } from "./tensor/leaf_and_chunk.ts";
 import { merkleSuite } from "./tensor/merkle.ts";
+import { merkleTreeSuite } from "./tensor/merkle_tree.ts";
 import { openEndSuite } from "./tensor/open_end.ts";
 import { proofSuite } from "./tensor/proof.ts";
 import { rootSuite } from "./tensor/root.ts";
@@ -104,6 +124,10 @@ import { controlSuite } from "./wire/control.ts";
 import { frameParserSuite } from "./wire/frame_parser.ts";
 import { goldenVectorsSuite } from "./wire/golden_vectors.ts";
 import { pagesSuite } from "./wire/pages.ts";
+import { receiptsSuite } from "./wire/receipts.ts";
+import { requestListSuite } from "./wire/request_list.ts";
+import { tensorFrameSuite } from "./wire/tensor_frame.ts";
+import { wireTranscriptsSuite } from "./wire/transcripts.ts";
 import { xxh32Suite } from "./wire/xxh32.ts";
 
 /** Runs unchanged wherever a file in runtimes/ hands it a harness. */
@@ -114,6 +138,7 @@ export const portableSuites: readonly Suite[] = [
   addressSuite,
   leafAndChunkSuite,
   merkleSuite,
+  merkleTreeSuite,
   rootSuite,
   proofSuite,
   bitmapSuite,
@@ -124,6 +149,10 @@ export const portableSuites: readonly Suite[] = [
   frameParserSuite,
   controlSuite,
   pagesSuite,
+  tensorFrameSuite,
+  requestListSuite,
+  receiptsSuite,
+  wireTranscriptsSuite,
   deflateSuite,
   encodeChunkSuite,
   governorSuite,
@@ -141,7 +170,20 @@ export const portableSuites: readonly Suite[] = [
   mutatedTransfersSuite,
   replayBufferSuite,
   sessionTransfersSuite,
+  smallTensorsSuite,
+  partsSuite,
+  reconnectionSuite,
+  lanesSuite,
+  steeringSuite,
+  prefetchSuite,
+  subscriptionSuite,
+  sessionTranscriptsSuite,
   hostileSenderSuite,
+  hostileHelloSuite,
+  hostileHeadersSuite,
+  hostileCborSuite,
+  hostilePagesSuite,
+  hostileStreamsSuite,
   retryingWriterSuite,
   frameLinkSuite,
   recoverySuite,
@@ -164,7 +206,6 @@ export const portableSuites: readonly Suite[] = [
   ledgerSuite,
   stagedSinkSuite,
   sweepPlanSuite,
-  linkMeterSuite,
   memorySinkSuite,
   replayLeavesSuite,
   streamSourceSuite,
@@ -172,8 +213,15 @@ export const portableSuites: readonly Suite[] = [
   tensorInputSuite,
   watchersSuite,
   memoryStoreSuite,
-  budgetSuite,
   refetchCreditSuite,
+  schedulerSuite,
+  outboxSuite,
+  readAheadSuite,
+  streamsInSuite,
+  readerBudgetSuite,
+  flowControlModelSuite,
+  attemptFencesSuite,
+  diskTurnsSuite,
   quantitySuite,
   jsonFaultSuite,
   spellingSuite,

@@ -3,6 +3,7 @@ import { HeadraceError, IntegrityError, RemoteError, RetryExhaustedError } from 
 import { mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
 import type { Dialler } from "../streams/dialler.ts";
 import type { Channel } from "./channel.ts";
+import type { Verified } from "./receiving.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
 
@@ -14,6 +15,10 @@ export interface Attempt {
   cancel(reason: unknown): void;
   /** Ends it without a word. */
   fail(reason: unknown): void;
+  /** How far everything was checked, once it is done. */
+  readonly verified?: Verified | undefined;
+  reprioritise(priority: number): void;
+  pause(isPaused: boolean): void;
 }
 
 /** A transfer that this end began, and how an attempt at it is made. */
@@ -23,6 +28,8 @@ export interface Undertaking {
   /** Whether it is bound to one version of the source: a change is then the end of it. */
   readonly isPinned: boolean;
   readonly attempt: (channel: Channel, epoch: number) => Attempt;
+  /** What is left to do once an attempt is done. */
+  readonly afterwards?: () => Promise<void>;
 }
 
 /** What {@linkcode Attempts} go by. */
@@ -53,14 +60,14 @@ export class Attempts {
     this.#current.set(transfer, attempt);
     attempt.done
       .then(
-        () => transfer.complete(attempt.root),
+        () => transfer.complete(attempt.root, attempt.verified),
         (error) => settle(transfer, error),
       )
       .finally(() => this.#current.delete(transfer));
   }
 
   /** Makes attempts at a transfer of this end to its end. */
-  async drive({ transfer, meter, isPinned, attempt }: Undertaking): Promise<void> {
+  async drive({ transfer, meter, isPinned, attempt, afterwards }: Undertaking): Promise<void> {
     let failures = 0;
     let verifiedBytes = 0;
     const stop = new AbortController();
@@ -73,8 +80,10 @@ export class Attempts {
         if (transfer.isOver) return;
         const current = attempt(channel, epoch);
         this.#current.set(transfer, current);
+        if (transfer.isPausedHere) current.pause(true);
         await current.done;
-        transfer.complete(current.root);
+        await afterwards?.();
+        transfer.complete(current.root, current.verified);
       } catch (error) {
         // A tensor that keeps changing is no progress, however much of it was verified.
         const isChange = error instanceof IntegrityError;

@@ -1,8 +1,10 @@
 // This module runs in every runtime.
 
 import type { Connection } from "../connection.ts";
-import { LimitError } from "../errors.ts";
+import { LimitError, TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
+import { toHex } from "../tensor/bytes.ts";
+import { AttemptFences } from "./attempt_fences.ts";
 import { TensorPeer } from "./peer.ts";
 import type { TensorPeerOptions } from "./peer_options.ts";
 
@@ -36,6 +38,10 @@ export class PeerHost {
   readonly done: Promise<void>;
   readonly #options: PeerHostOptions;
   readonly #peers = new Set<TensorPeer>();
+  /** The peers that have said HELLO, by their instance. */
+  readonly #byInstance = new Map<string, TensorPeer>();
+  /** A newer attempt at a transfer ends an older one, whatever connection that is on. */
+  readonly #fences = new AttemptFences();
   /** In the order in which they came. */
   readonly #silent = new Set<Connection>();
 
@@ -82,10 +88,32 @@ export class PeerHost {
     peer.closed.then(() => over(), over);
   }
 
+  /** A peer that comes again has lost its older connection, even if that only looks dead from here. */
+  #fence(peer: TensorPeer, instance: Uint8Array): void {
+    const key = toHex(instance);
+    const older = this.#byInstance.get(key);
+    this.#byInstance.set(key, peer);
+    older?.destroy(new TransportError("A newer connection of the same peer took its place"));
+    const over = () => {
+      if (this.#byInstance.get(key) === peer) this.#byInstance.delete(key);
+    };
+    peer.closed.then(over, over);
+  }
+
   /** One connection that cannot be served must not end the service of all others. */
   #peerOver(connection: Connection): TensorPeer | undefined {
     try {
-      return new TensorPeer(connection, { ...this.#options.peer(connection), accepted: true });
+      const options = this.#options.peer(connection);
+      const peer: TensorPeer = new TensorPeer(connection, {
+        fences: this.#fences,
+        ...options,
+        accepted: true,
+        onHello: (hello) => {
+          this.#fence(peer, hello.instance);
+          options.onHello?.(hello);
+        },
+      });
+      return peer;
     } catch (error) {
       this.#silent.delete(connection);
       connection.close(error);

@@ -9,12 +9,13 @@ import type { BufferPool } from "./buffer_pool.ts";
  * where not. A chunk of a part of a leaf lands at its place in the leaf.
  */
 export class LeafBuffers {
-  readonly #byteLength: number;
+  readonly #byteLength: () => number;
   readonly #sink: TensorSink;
   readonly #pool: BufferPool;
   readonly #open = new Map<number, Uint8Array>();
 
-  constructor(byteLength: number, sink: TensorSink, pool: BufferPool) {
+  /** @param byteLength The tensor's length, as far as it is known. */
+  constructor(byteLength: () => number, sink: TensorSink, pool: BufferPool) {
     this.#byteLength = byteLength;
     this.#sink = sink;
     this.#pool = pool;
@@ -49,7 +50,7 @@ export class LeafBuffers {
   #within(byteOffset: number, byteLength: number): Uint8Array | undefined {
     const index = Math.floor(byteOffset / LEAF_BYTES);
     const within = byteOffset - index * LEAF_BYTES;
-    const length = leafLength(index, this.#byteLength);
+    const length = leafLength(index, this.#byteLength());
     if (within + byteLength > length) return undefined;
     let leaf = this.#open.get(index);
     if (!leaf) {

@@ -2,6 +2,7 @@
 import type { Sha256 } from "../platform/sha256.ts";
 import type { DigestCache } from "../tensor/digest_cache.ts";
 import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
+import type { MerkleTree } from "../tensor/merkle_tree.ts";
 import type { SourceVersion, TensorSource } from "../tensor/source.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 
@@ -19,28 +20,46 @@ export interface LeafDigestsOptions {
 
 /** The digests of one source's leaves: remembered where it was hashed before, read and hashed where not. */
 export class LeafDigests {
-  readonly leafTotal: number;
   readonly #options: LeafDigestsOptions;
+  #leafTotal: number;
 
   constructor(options: LeafDigestsOptions) {
     this.#options = options;
-    this.leafTotal = leafCount(options.source.descriptor.byteLength);
+    this.#leafTotal = leafCount(options.source.descriptor.byteLength);
+  }
+
+  /** How many leaves the tensor has, or may have. */
+  get leafTotal(): number {
+    return this.#leafTotal;
+  }
+
+  /** The tensor turned out to have so many leaves. */
+  settle(leafTotal: number): void {
+    this.#leafTotal = leafTotal;
+  }
+
+  /** The tree over all leaves, where every one is known. */
+  tree(): Promise<MerkleTree> | undefined {
+    const { cache, key, version, sha256 } = this.#options;
+    return cache.tree(key, version, this.#leafTotal, sha256);
   }
 
   /** The digest of a leaf whose bytes are at hand. */
   async ofBytes(index: number, bytes: Uint8Array): Promise<Uint8Array> {
-    const { cache, key, version, sha256 } = this.#options;
-    const known = cache.get(key, version, index);
+    const { cache, key, version, sha256, source } = this.#options;
+    const known = this.#known(index);
     if (known) return known;
-    const digest = await sha256([bytes]);
-    cache.set(key, version, this.leafTotal, index, digest);
+    const found = sha256([bytes]);
+    const digest = found instanceof Promise ? await found : found;
+    if (source.leafDigests) source.leafDigests.set(index, digest);
+    else cache.set(key, version, this.#leafTotal, index, digest);
     return digest;
   }
 
   /** The digest of a leaf, read from the source where it is not known. */
   async of(index: number): Promise<Uint8Array> {
-    const { cache, key, version, source, buffers } = this.#options;
-    const known = cache.get(key, version, index);
+    const { source, buffers } = this.#options;
+    const known = this.#known(index);
     if (known) return known;
     const byteLength = leafLength(index, source.descriptor.byteLength);
     if (source.view) return this.ofBytes(index, source.view(index * LEAF_BYTES, byteLength));
@@ -51,5 +70,10 @@ export class LeafDigests {
     } finally {
       buffers.give(buffer);
     }
+  }
+
+  #known(index: number): Uint8Array | undefined {
+    const { cache, key, version, source } = this.#options;
+    return source.leafDigests?.get(index) ?? cache.get(key, version, index);
   }
 }

@@ -13,33 +13,61 @@ const ACK_AFTER_BYTES = 2 * 1024 * 1024;
  * sender may go. Arithmetic only; nothing is sent or stored here.
  */
 export class LeafLedger {
-  readonly byteLength: number;
-  readonly leafTotal: number;
-  readonly #windowBytes: number;
   readonly #maxRefetches: number;
-  readonly #digests: (Uint8Array | undefined)[];
+  readonly #digests: (Uint8Array | undefined)[] = [];
   readonly #refetches = new Map<number, number>();
   /** Asked for again, and not begun again yet. */
   readonly #again = new Set<number>();
+  /** Begun again, and not safe yet. */
+  readonly #resent = new Set<number>();
   /** How much has come of leaves that are not safe yet. */
   readonly #arrivedBytes = new Map<number, number>();
+  #byteLength: number;
   #safe: LeafBitmap;
   #firstMissing = 0;
   #limit = 0;
   #unacknowledged: LeafRange[] = [];
   #unacknowledgedBytes = 0;
 
-  /**
-   * @param windowBytes How far the sender may be ahead of what is safe.
-   * @param maxRefetches How often one leaf is asked for again.
-   */
-  constructor(byteLength: number, windowBytes: number, maxRefetches: number) {
-    this.byteLength = byteLength;
-    this.leafTotal = leafCount(byteLength);
-    this.#windowBytes = windowBytes;
+  /** @param maxRefetches How often one leaf is asked for again. */
+  constructor(byteLength: number, maxRefetches: number) {
+    this.#byteLength = byteLength;
     this.#maxRefetches = maxRefetches;
-    this.#safe = new LeafBitmap(this.leafTotal);
-    this.#digests = new Array(this.leafTotal);
+    this.#safe = new LeafBitmap(leafCount(byteLength));
+  }
+
+  /** The tensor's length, or the most that it may be. */
+  get byteLength(): number {
+    return this.#byteLength;
+  }
+
+  /** How many leaves that takes. */
+  get leafTotal(): number {
+    return this.#safe.leafTotal;
+  }
+
+  /**
+   * The tensor, of unknown length until now, ends here.
+   *
+   * @throws {ProtocolError} when more has come already.
+   */
+  settle(byteLength: number): void {
+    let cameBytes = this.#digests.length * LEAF_BYTES;
+    if (this.#digests.length === leafCount(byteLength)) cameBytes = byteLength;
+    for (const [index, bytes] of this.#arrivedBytes) {
+      cameBytes = Math.max(cameBytes, index * LEAF_BYTES + bytes);
+    }
+    if (cameBytes > byteLength || byteLength > this.#byteLength) {
+      throw new ProtocolError(
+        `The peer ended a tensor of at most ${this.#byteLength} bytes at ${byteLength}; ${cameBytes} have come`,
+      );
+    }
+    const safe = new LeafBitmap(leafCount(byteLength));
+    for (let leaf = 0; leaf < this.#digests.length; leaf++) {
+      if (this.#safe.has(leaf)) safe.set(leaf);
+    }
+    this.#byteLength = byteLength;
+    this.#safe = safe;
   }
 
   /** Whether every leaf is safe. */
@@ -52,6 +80,11 @@ export class LeafLedger {
     return this.#again.size > 0;
   }
 
+  /** Whether something has come of leaves that are not safe yet. */
+  get isUnderWay(): boolean {
+    return this.#arrivedBytes.size > 0;
+  }
+
   /** Which leaves are safe. */
   get safe(): LeafBitmap {
     return this.#safe;
@@ -62,11 +95,17 @@ export class LeafLedger {
     return this.#digests as Uint8Array[];
   }
 
+  /** A leaf was not asked for: it counts as safe, but has no digest. */
+  leaveOut(index: number): void {
+    this.#safe.set(index);
+  }
+
   /** A leaf is safe, from now or from an earlier attempt. */
   keep(leaf: LeafDigest, isNew: boolean): void {
     this.#safe.set(leaf.index);
     this.#digests[leaf.index] = leaf.digest;
     this.#again.delete(leaf.index);
+    this.#resent.delete(leaf.index);
     this.#arrivedBytes.delete(leaf.index);
     if (!isNew) return;
     this.#unacknowledgedBytes += leafLength(leaf.index, this.byteLength);
@@ -96,12 +135,27 @@ export class LeafLedger {
     return count <= this.#maxRefetches;
   }
 
-  /** The new credit limit where it is worth telling, else `undefined`. */
-  grant(): number | undefined {
+  /** Everything before this byte is safe. */
+  get consumedBytes(): number {
     this.#firstMissing = this.#safe.firstMissing(this.#firstMissing) ?? this.leafTotal;
-    const limit = Math.min(this.#firstMissing * LEAF_BYTES + this.#windowBytes, this.byteLength);
-    const isWorthIt = limit - this.#limit >= this.#windowBytes / 4 || limit === this.byteLength;
-    if (limit <= this.#limit || !isWorthIt) return undefined;
+    return Math.min(this.#firstMissing * LEAF_BYTES, this.#byteLength);
+  }
+
+  /** How far the sender may go. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /**
+   * The new credit limit where it is worth telling, else `undefined`.
+   *
+   * @param windowBytes How far the sender may be ahead of what is safe.
+   * @param isUrgent Whether any growth is worth it: the sender may be waiting.
+   */
+  grant(windowBytes: number, isUrgent = false): number | undefined {
+    const limit = Math.min(this.consumedBytes + windowBytes, this.#byteLength);
+    const isWorthIt = limit - this.#limit >= windowBytes / 4 || limit === this.#byteLength;
+    if (limit <= this.#limit || !(isWorthIt || isUrgent)) return undefined;
     this.#limit = limit;
     return limit;
   }
@@ -122,12 +176,13 @@ export class LeafLedger {
   /**
    * Holds a chunk that begins to what was asked for, before memory is taken for it.
    *
+   * @param isAgain Whether the sender says that it was asked for again, and has had its credit.
    * @returns the leaves of it that are wanted. A sender that cannot cut its chunks anew repeats
    *   others beside them.
    * @throws {ProtocolError} for a chunk outside the tensor or the credit, across leaves it does not
    *   fill, not the next of its leaf, or of leaves that have come already.
    */
-  admit(head: ChunkHead, chunkBytes: number): ReadonlySet<number> {
+  admit(head: ChunkHead, chunkBytes: number, isAgain: boolean): ReadonlySet<number> {
     checkChunkPlace(head, this.byteLength, chunkBytes);
     const { byteOffset, rawBytes } = head;
     const end = byteOffset + rawBytes;
@@ -137,10 +192,13 @@ export class LeafLedger {
       const from = Math.max(byteOffset - index * LEAF_BYTES, 0);
       const length = leafLength(index, this.byteLength);
       const arrived = this.#safe.has(index) ? length : (this.#arrivedBytes.get(index) ?? 0);
-      const isBegin = from === 0 && (arrived === 0 || this.#again.has(index));
-      if (isBegin || (from === arrived && arrived < length)) {
+      const isAsked = this.#again.has(index);
+      const isBegin = from === 0 && (isAgain ? isAsked : arrived === 0 && !isAsked);
+      const isNext = from > 0 && from === arrived && arrived < length;
+      if (isBegin || (isNext && this.#resent.has(index) === isAgain)) {
         wanted.add(index);
         if (isBegin) this.#again.delete(index);
+        if (isBegin && isAgain) this.#resent.add(index);
         this.#arrivedBytes.set(index, Math.min(end - index * LEAF_BYTES, length));
       } else if (arrived < length) {
         fault ??= `byte ${arrived} of leaf ${index} was next`;

@@ -7,7 +7,7 @@ import {
   type TensorAddress,
 } from "../tensor/address.ts";
 import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
-import type { SinkStore, TensorSink } from "../tensor/sink.ts";
+import type { PushOrigin, SinkStore, TensorSink } from "../tensor/sink.ts";
 import type {
   SourceVersion,
   StoreChange,
@@ -17,7 +17,9 @@ import type {
 } from "../tensor/source.ts";
 import type { TypedArray } from "../tensor/typed_array.ts";
 import { ByteSource } from "./byte_source.ts";
+import type { LeafSink } from "./leaf_sink.ts";
 import { MemorySink } from "./memory_sink.ts";
+import { OpenPush } from "./open_push.ts";
 import { PushRoom } from "./push_room.ts";
 import { PushedTensor } from "./pushed_tensor.ts";
 import { memoryTensorOf, type TensorInputOptions } from "./tensor_input.ts";
@@ -50,6 +52,8 @@ interface Entry extends StoredTensor {
 
 const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
 const DEFAULT_MAX_TENSORS = 65_536;
+/** Pushes of unknown length that were cut and may go on, the oldest giving way. */
+const MOST_OPEN_KEPT = 4;
 
 /**
  * Tensors in memory, by their addresses: for what a program computes and others ask for, and for
@@ -76,6 +80,8 @@ export class MemoryStore implements TensorStore, SinkStore {
   readonly #entries = new Map<string, Entry>();
   /** The newest push to each address that is under way. */
   readonly #pushes = new Map<string, PushedTensor>();
+  /** What came of tensors of unknown length whose push was cut. */
+  readonly #openPushes = new Map<string, LeafSink>();
   readonly #watchers = new Watchers();
   #entryBytes = 0;
 
@@ -154,8 +160,13 @@ export class MemoryStore implements TensorStore, SinkStore {
    *
    * @throws {LimitError} when there is no room for it.
    */
-  async accept(address: TensorAddress, descriptor: TensorDescriptor): Promise<TensorSink> {
+  async accept(
+    address: TensorAddress,
+    descriptor: TensorDescriptor,
+    origin?: Pick<PushOrigin, "openEnded">,
+  ): Promise<TensorSink> {
     const key = formatAddress(address);
+    if (origin?.openEnded) return this.#acceptOpen(key, address, descriptor);
     const { byteLength } = descriptor;
     const partial = this.#room.drop(key);
     this.#room.take(key, byteLength, {
@@ -182,6 +193,31 @@ export class MemoryStore implements TensorStore, SinkStore {
     });
     this.#pushes.set(key, push);
     return push;
+  }
+
+  /** A tensor whose length is seen at its end takes room leaf by leaf. */
+  #acceptOpen(key: string, address: TensorAddress, descriptor: TensorDescriptor): TensorSink {
+    const used = () => ({
+      bytes: this.#entryBytes,
+      tensors: this.#entries.size,
+      isThere: this.#entries.has(key),
+    });
+    const partial = this.#openPushes.get(key);
+    this.#openPushes.delete(key);
+    this.#room.take(key, 0, used());
+    return new OpenPush({
+      partial,
+      descriptor,
+      take: (bytes) => this.#room.more(key, bytes, used()),
+      onCommit: (whole, bytes) => this.#put(key, address, whole, bytes),
+      onRelease: (leaves, takenBytes, isCommitted) => {
+        this.#room.give(takenBytes);
+        if (isCommitted || leaves.heldBytes === 0) return;
+        this.#openPushes.set(key, leaves);
+        const [oldest] = this.#openPushes.keys();
+        if (this.#openPushes.size > MOST_OPEN_KEPT && oldest) this.#openPushes.delete(oldest);
+      },
+    });
   }
 
   /**

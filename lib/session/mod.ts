@@ -7,14 +7,32 @@
 
 export type { Connect, Connection, Listener } from "../connection.ts";
 export { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
+export { AttemptFences } from "./attempt_fences.ts";
 export { BlobSource } from "./blob_source.ts";
 export { ByteSource } from "./byte_source.ts";
 export { PeerHost, type PeerHostOptions } from "./host.ts";
 export { MemorySink, type MemorySinkOptions } from "./memory_sink.ts";
 export { MemoryStore, type MemoryStoreOptions, type StoredTensor } from "./memory_store.ts";
 export { TensorPeer } from "./peer.ts";
-export type { RequestOptions, TensorPeerOptions, TransferOptions } from "./peer_options.ts";
+export type {
+  PrefetchOptions,
+  RequestOptions,
+  StreamOptions,
+  SubscribeOptions,
+  TensorPeerOptions,
+  TransferOptions,
+} from "./peer_options.ts";
+export type { Verified } from "./receiving.ts";
+export type { ReceivedTensor } from "./request_batch.ts";
+export { type Claim, createClaim, PriorityScheduler, type Scheduler } from "./scheduler.ts";
 export type { StreamedTensor } from "./stream_feed.ts";
 export { StreamSource, type StreamSourceOptions } from "./stream_source.ts";
+export { Subscription, type SubscriptionControls, type TensorChange } from "./subscription.ts";
 export { sourceOf, type TensorInput, type TensorInputOptions } from "./tensor_input.ts";
-export { Transfer, type TransferControls, type TransferStatus } from "./transfer.ts";
+export type { RequestListOptions } from "./tensor_list.ts";
+export {
+  Transfer,
+  type TransferControls,
+  type TransferPhase,
+  type TransferStatus,
+} from "./transfer.ts";

@@ -1,18 +1,6 @@
-// This module runs in every runtime.
-import { systemClock } from "../clock.ts";
-import { deflate } from "../codec/deflate.ts";
 import type { Connect, Connection } from "../connection.ts";
 import { abortable, deferred } from "../deferred.ts";
-import {
-  IntegrityError,
-  NotFoundError,
-  ProtocolError,
-  RetryExhaustedError,
-  TransportError,
-  UnauthorisedError,
-} from "../errors.ts";
-import { DEFAULT_LIMITS } from "../limits.ts";
-import { sha256 } from "../platform/sha256.ts";
+import { RetryExhaustedError, TransportError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { Dialler } from "../streams/dialler.ts";
 import { FrameLink } from "../streams/frame_link.ts";
@@ -23,35 +11,46 @@ import {
   parsePattern,
   type TensorAddress,
 } from "../tensor/address.ts";
-import { equalBytes } from "../tensor/bytes.ts";
-import { checkChunkBytes, MAX_CHUNK_BYTES } from "../tensor/chunk.ts";
-import { DigestCache } from "../tensor/digest_cache.ts";
-import type { TensorSink } from "../tensor/sink.ts";
-import type { TensorSource, TensorStore } from "../tensor/source.ts";
-import { decodeMessage, encodeMessage } from "../wire/control.ts";
-import { FRAME, type FrameHeader } from "../wire/frame_header.ts";
+import { LEAF_BYTES } from "../tensor/leaf.ts";
+import { encodeMessage } from "../wire/control.ts";
 import type { ListingEntry } from "../wire/listing.ts";
 import type { Hello, Offer, Request } from "../wire/messages.ts";
 import { AbortGroups } from "./abort_groups.ts";
+import { Answering } from "./answering.ts";
+import { AttemptFences } from "./attempt_fences.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
-import { BufferPool } from "./buffer_pool.ts";
-import { Channel, type StreamParty } from "./channel.ts";
-import { ListingAnswer, ListingRequest } from "./listing.ts";
-import { MemorySink } from "./memory_sink.ts";
-import { Pace } from "./pace.ts";
-import type { RequestOptions, TensorPeerOptions, TransferOptions } from "./peer_options.ts";
+import { Channel } from "./channel.ts";
+import { ListingRequest } from "./listing.ts";
+import { checkOffer } from "./offer_checks.ts";
+import { originOf } from "./origin_of.ts";
+import type {
+  PrefetchOptions,
+  RequestOptions,
+  StreamOptions,
+  SubscribeOptions,
+  TensorPeerOptions,
+  TransferOptions,
+} from "./peer_options.ts";
+import { createContext, helloOf } from "./peer_setup.ts";
+import { Prefetches } from "./prefetches.ts";
 import { Receiving } from "./receiving.ts";
+import type { ReceivedTensor } from "./request_batch.ts";
+import { createOutlet } from "./request_outlet.ts";
+import { PriorityScheduler } from "./scheduler.ts";
 import { Sending } from "./sending.ts";
-import { Serving } from "./serving.ts";
 import type { SessionContext } from "./session_context.ts";
-import { StreamSink } from "./stream_sink.ts";
+import type { TransferIdentity } from "./small_receiving.ts";
+import { isSmall, SmallSending } from "./small_sending.ts";
+import { Subscription } from "./subscription.ts";
+import { sourceOf, type TensorInput } from "./tensor_input.ts";
+import { type RequestListOptions, TensorList } from "./tensor_list.ts";
 import { Transfer, type TransferControls } from "./transfer.ts";
 import { TransferMeter } from "./transfer_meter.ts";
 
 const DEFAULT_PRIORITY = 50;
-const DEFAULT_CHUNK_BYTES = 1024 * 1024;
-const DEFAULT_THRESHOLD_BYTES = 4096;
-const MOST_BUFFERS_KEPT = 12;
+const PREFETCH_PRIORITY = 0;
+/** What is kept of a stream that cannot be read again, unless its chunks take more. */
+const DEFAULT_REPLAY_BYTES = 32 * 1024 * 1024;
 
 /**
  * Either end of a connection over which tensors move both ways. Given a `connect` function it dials
@@ -60,19 +59,17 @@ const MOST_BUFFERS_KEPT = 12;
  *
  * @example
  * ```ts
- * import { ByteSource, TensorPeer } from "headrace";
+ * import { MemoryStore, TensorPeer } from "headrace";
  * import { connectionPair } from "headrace/memory";
  *
- * const weights = new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer);
- * const store = {
- *   async *list() {},
- *   open: async () => new ByteSource(weights, { dtype: "F32", shape: [4] }),
- * };
+ * const address = { model: "m", partition: "default", tensor: "w" };
+ * const store = new MemoryStore();
+ * store.set(address, new Float32Array([1, 2, 3, 4]));
  * const [here, there] = connectionPair();
  * await using server = new TensorPeer(there, { store, accepted: true });
  * await using client = new TensorPeer(here);
  *
- * const transfer = client.requestTensor({ model: "m", partition: "default", tensor: "w" });
+ * const transfer = client.requestTensor(address);
  * for await (const bytes of transfer.readable) console.log(bytes.byteLength); // 16
  * await transfer.done;
  * ```
@@ -83,7 +80,10 @@ export class TensorPeer implements AsyncDisposable {
   readonly #hello: Hello;
   readonly #dialler: Dialler<Channel>;
   readonly #attempts: Attempts;
+  readonly #answering: Answering;
+  readonly #prefetches: Prefetches;
   readonly #transfers = new Set<Transfer>();
+  readonly #subscriptions = new Set<Subscription>();
   readonly #aborts = new AbortGroups();
   readonly #closed = deferred<void>();
   /** Bytes that earlier links have sent and received. */
@@ -92,35 +92,13 @@ export class TensorPeer implements AsyncDisposable {
 
   /** @throws {RangeError} for a chunk size that is not a whole number from 1 KiB to 64 MiB. */
   constructor(link: Connection | Connect, options: TensorPeerOptions = {}) {
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
-    const clock = options.clock ?? systemClock;
-    const streaming = options.streaming ?? true;
+    const context = createContext(options);
+    const { clock, limits } = context;
     this.#options = options;
+    this.#context = context;
     const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, ...options.retry };
     const random = options.random ?? Math.random;
-    this.#context = {
-      clock,
-      limits,
-      sha256: options.sha256 ?? sha256,
-      digests: options.digests ?? new DigestCache(limits.maxCachedDigests),
-      buffers: new BufferPool(MOST_BUFFERS_KEPT),
-      codecs: streaming ? (options.codecs ?? [deflate]) : [],
-      streaming,
-      thresholdBytes: options.compressionThresholdBytes ?? DEFAULT_THRESHOLD_BYTES,
-      chunkBytes: streaming
-        ? checkChunkBytes(options.chunkBytes ?? DEFAULT_CHUNK_BYTES)
-        : MAX_CHUNK_BYTES,
-      maxRefetches: retry.maxRetries === "unlimited" ? Number.POSITIVE_INFINITY : retry.maxRetries,
-    };
-    this.#hello = {
-      instance: crypto.getRandomValues(new Uint8Array(16)),
-      node: options.node ?? "headrace",
-      role: options.role ?? "mixed",
-      codecs: this.#context.codecs.map((codec) => codec.name),
-      features: [],
-      maxChunkBytes: limits.maxChunkBytes,
-      ...(options.token !== undefined && !options.accepted && { token: options.token }),
-    };
+    this.#hello = helloOf(options, context);
     const canRedial = typeof link === "function";
     let given = typeof link === "function" ? undefined : link;
     const connect = async (signal: AbortSignal): Promise<Connection> => {
@@ -139,6 +117,14 @@ export class TensorPeer implements AsyncDisposable {
       random,
     });
     this.#attempts = new Attempts({ dialler: this.#dialler, policy: retry, canRedial, random });
+    this.#answering = new Answering({
+      context,
+      peer: options,
+      attempts: this.#attempts,
+      fences: options.fences ?? new AttemptFences(),
+      transfer: (identity, direction) => this.#begin(identity, direction, {}),
+    });
+    this.#prefetches = new Prefetches(limits.maxPrefetchBytes);
     if (!canRedial) this.#liveAndDie();
   }
 
@@ -147,7 +133,7 @@ export class TensorPeer implements AsyncDisposable {
     return this.#closed.promise;
   }
 
-  /** The transfers under way, both directions, whoever began them. */
+  /** The transfers under way, both directions, whoever began them; not the entries of request lists. */
   get transfers(): readonly Transfer[] {
     return [...this.#transfers];
   }
@@ -162,77 +148,320 @@ export class TensorPeer implements AsyncDisposable {
     return this.#receivedBefore + (this.#dialler.current?.link.receivedBytes ?? 0);
   }
 
+  /** Bytes written and not yet read by the other end, as far as it has said. */
+  get inFlightBytes(): number {
+    return this.#dialler.current?.link.flight.bytes ?? 0;
+  }
+
+  /** Bytes of chunks that have come and are not consumed; never more than the connection's window. */
+  get heldBytes(): number {
+    return this.#dialler.current?.incoming.heldBytes ?? 0;
+  }
+
+  /** The smallest round trip of late in milliseconds, where it is known. */
+  get rttMs(): number | undefined {
+    return this.#dialler.current?.link.flight.rttMs;
+  }
+
   /** What the other end calls itself, once HELLO is said. */
   async remoteHello(): Promise<Hello> {
     return (await this.#dialler.link()).link.remoteHello;
   }
 
   /**
-   * Asks for a tensor.
+   * Asks for a tensor, or for a part of it.
    *
    * @throws {TypeError | RangeError} for an address or a priority that cannot be.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array(1000 * 8), { shape: [1000, 8] });
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true });
+   * await using client = new TensorPeer(here);
+   *
+   * const rows = client.requestTensor(address, { rows: [10, 12], into: "memory", priority: 100 });
+   * console.log((await rows.tensor()).length); // 16
+   * ```
    */
   requestTensor(address: TensorAddress, options: RequestOptions = {}): Transfer {
-    checkAddress(address);
-    const { version, into = "stream" } = options;
-    const stream =
-      into === "stream" ? new StreamSink((reason) => transfer.cancel(reason)) : undefined;
-    let memory: MemorySink | undefined;
-    const open = (offer: Offer): Promise<TensorSink> | TensorSink => {
-      if (stream) return stream.attach(offer.descriptor);
-      if (typeof into === "function") return into(offer);
-      // A tensor that has another shape by now has nothing to resume from.
-      if (memory?.descriptor.byteLength !== offer.descriptor.byteLength) {
-        memory = new MemorySink(offer.descriptor);
+    const key = formatAddress(address);
+    const digest = options.digest ?? "sha256";
+    const isWhole = !options.rows && !options.bytes;
+    const prefetch = isWhole ? this.#prefetches.take(key, digest) : undefined;
+    if (prefetch && !prefetch.transfer.isOver) {
+      if (options.into === "memory" && !options.version && !options.root) {
+        prefetch.transfer.priority = options.priority ?? DEFAULT_PRIORITY;
+        this.#bind(prefetch.transfer, options);
+        return prefetch.transfer;
       }
-      return memory as MemorySink;
-    };
+      prefetch.transfer.cancel(new DOMException("A request took its place", "AbortError"));
+    }
+    return this.#request(address, options, prefetch?.sink()).transfer;
+  }
+
+  #request(
+    address: TensorAddress,
+    options: RequestOptions,
+    held?: Parameters<typeof createOutlet>[1],
+  ): { transfer: Transfer; outlet: ReturnType<typeof createOutlet> } {
+    const { version, root, rows, bytes, digest = "sha256" } = options;
+    const outlet = createOutlet(options, held, (reason) => transfer.cancel(reason));
+    const { stream, takeBytes } = outlet;
     const outlets = {
       ...(stream && { readable: stream.readable }),
-      ...(into === "memory" && { takeBytes: () => (memory as MemorySink).bytes }),
+      ...(takeBytes && { takeBytes }),
     };
-    const { transfer, meter, id } = this.#begin(address, "in", options, outlets);
+    const identity = this.#identity(address, options);
+    const { transfer, meter } = this.#begin(identity, "in", options, outlets);
     const attempt = (channel: Channel, epoch: number): Receiving => {
-      const digest = options.digest ?? "sha256";
       const { priority } = transfer;
-      const request = { id, epoch, address, priority, digest, ...(version && { version }) };
+      const request: Request = {
+        ...identity,
+        epoch,
+        priority,
+        digest,
+        ...(version && { version }),
+        ...(rows && { rows }),
+        ...(bytes && { bytes }),
+      };
       const receiving = new Receiving({
         channel,
         context: this.#context,
         meter,
         digest,
-        isReaderPaced: stream !== undefined,
+        identity: { ...identity, epoch, priority },
+        part: options,
+        ...(root && { root }),
+        priority: () => transfer.priority,
+        ...(stream && { isReaderWaiting: () => stream.isWaiting }),
         open: async (offer) => {
           checkOffer(offer, request);
           transfer.enter("moving", offer.descriptor);
-          return open(offer);
+          return outlet.open(offer, await originOf(channel, offer));
         },
-        onPhase: (phase) => transfer.enter(phase),
+        onDescriptor: (descriptor) => transfer.enter("moving", descriptor),
+        onPhase: (phase) => transfer.enter(phase === "verifying" ? phase : "moving"),
+        onReprioritise: (priority) => transfer.reprioritised(priority),
+        onPause: (isPaused) => transfer.pausedThere(isPaused),
       });
+      if (stream) stream.onWaiting = () => receiving.readerWaits();
       channel.link.send(encodeMessage("request", receiving.stream, request));
       return receiving;
     };
     void this.#attempts.drive({ transfer, meter, isPinned: version !== undefined, attempt });
     transfer.done.catch((reason) => stream?.fail(reason));
+    return { transfer, outlet };
+  }
+
+  /**
+   * Asks for many tensors in few frames, each of them verified, and gives them out as they come.
+   * Small ones need no round trip and no bookkeeping of their own; those that do not fit into one
+   * frame of 64 KiB are fetched by themselves, a few at a time. What the caller does not take is
+   * not asked for: at most about 8 MiB wait.
+   *
+   * @throws {TypeError | RangeError} for an address or a priority that cannot be.
+   * @throws what a tensor cannot be had for, unless `onFailed` takes it.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const addresses = Array.from({ length: 100 }, (_, n) => ({
+   *   model: "m",
+   *   partition: "default",
+   *   tensor: `bias.${n}`,
+   * }));
+   * const store = new MemoryStore();
+   * for (const address of addresses) store.set(address, new Float32Array(16));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true });
+   * await using client = new TensorPeer(here);
+   *
+   * let count = 0;
+   * for await (const { bytes } of client.requestTensors(addresses)) count += bytes.byteLength;
+   * console.log(count); // 6400
+   * ```
+   */
+  requestTensors(
+    addresses: Iterable<TensorAddress>,
+    options: RequestListOptions = {},
+  ): AsyncGenerator<ReceivedTensor, void, undefined> {
+    const list = new TensorList(addresses, options, {
+      context: this.#context,
+      priority: options.priority ?? DEFAULT_PRIORITY,
+      link: (signal) => this.#dialler.link(signal),
+      pauseOrThrow: (...given) => this.#attempts.pauseOrThrow(...given),
+      single: async (address, signal) => {
+        const { digest, priority } = options;
+        const chosen = { ...(digest && { digest }), ...(priority !== undefined && { priority }) };
+        let version = new Uint8Array();
+        const { transfer, outlet } = this.#request(address, { ...chosen, into: "memory", signal });
+        await transfer.done;
+        version = (await outlet.memory?.()?.held())?.version.slice() ?? version;
+        const descriptor = transfer.descriptor as Offer["descriptor"];
+        return { address, descriptor, version, bytes: await transfer.bytes() };
+      },
+    });
+    return list.tensors();
+  }
+
+  /**
+   * Sends a tensor to the other end, if that accepts it: a typed array, bytes, a blob or a file, a
+   * store's tensor, or a stream of bytes. A stream cannot be read twice: what is not acknowledged is
+   * kept in a bounded buffer, so that it survives a cut as well.
+   *
+   * @throws {TypeError | RangeError} for an address, a priority or a tensor that cannot be.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const sinks = new MemoryStore();
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { sinks, accepted: true });
+   * await using client = new TensorPeer(here);
+   *
+   * await client.streamTensor(address, new Float32Array(6), { shape: [2, 3] }).done;
+   *
+   * const stream = new Blob([new Uint8Array(64)]).stream();
+   * await client.streamTensor(address, stream, { dtype: "F32", shape: [Infinity, 4], openEnded: true })
+   *   .done;
+   * ```
+   */
+  streamTensor(address: TensorAddress, tensor: TensorInput, options: StreamOptions = {}): Transfer {
+    const identity = this.#identity(address, options);
+    const leastReplayBytes = 4 * Math.max(LEAF_BYTES, this.#context.chunkBytes);
+    const replayBytes = options.replayBytes ?? Math.max(DEFAULT_REPLAY_BYTES, leastReplayBytes);
+    if (replayBytes < leastReplayBytes) {
+      throw new RangeError(
+        `replayBytes must be four chunks, ${leastReplayBytes}, or more, found ${replayBytes}`,
+      );
+    }
+    const source = sourceOf(tensor, { ...options, replayBytes });
+    const { transfer, meter } = this.#begin(identity, "out", options);
+    const digest = options.digest ?? "sha256";
+    const attempt = (channel: Channel, epoch: number): Attempt => {
+      transfer.enter("moving", source.descriptor);
+      const { id } = identity;
+      const { priority } = transfer;
+      const shared = { channel, context: this.#context, source, meter, priority };
+      if (isSmall(source)) {
+        const push = { id, epoch, address };
+        return new SmallSending({ ...shared, address, digest, push });
+      }
+      return new Sending({
+        ...shared,
+        offer: { id, epoch, address, digest },
+        onReprioritise: (other) => transfer.reprioritised(other),
+        onPause: (isPaused) => transfer.pausedThere(isPaused),
+      });
+    };
+    void this.#attempts.drive({ transfer, meter, isPinned: false, attempt });
+    // What the peer made for this transfer, it also lets go of.
+    if (source !== tensor) {
+      const over = () => void source.close?.();
+      transfer.done.then(over, over);
+    }
     return transfer;
   }
 
-  /** Sends a tensor to the other end, if that accepts it. */
-  streamTensor(
-    address: TensorAddress,
-    source: TensorSource,
-    options: TransferOptions = {},
-  ): Transfer {
-    checkAddress(address);
-    const { transfer, meter, id } = this.#begin(address, "out", options);
-    const attempt = (channel: Channel, epoch: number): Sending => {
-      transfer.enter("moving", source.descriptor);
-      const digest = options.digest ?? "sha256";
-      const offer = { id, epoch, address, priority: transfer.priority, digest };
-      return new Sending({ channel, context: this.#context, source, offer, meter });
-    };
-    void this.#attempts.drive({ transfer, meter, isPinned: false, attempt });
-    return transfer;
+  /**
+   * Fetches tensors into memory before they are needed, when nothing else is to be done. A later
+   * `requestTensor` of the same address, `into: "memory"`, takes the tensor over at its own priority:
+   * running, or here already, when only its version is compared. One that goes elsewhere ends the
+   * prefetch and begins anew. At most `maxPrefetchBytes` are kept.
+   *
+   * @returns the transfers, in the order of the addresses.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array(1000));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true });
+   * await using client = new TensorPeer(here);
+   *
+   * client.prefetch([address]);
+   * const weights = await client.requestTensor(address, { into: "memory" }).tensor();
+   * console.log(weights.length); // 1000
+   * ```
+   */
+  prefetch(addresses: Iterable<TensorAddress>, options: PrefetchOptions = {}): Transfer[] {
+    const { digest = "sha256", priority = PREFETCH_PRIORITY, signal } = options;
+    return [...addresses].map((address) => {
+      const key = formatAddress(address);
+      const known = this.#prefetches.get(key);
+      if (known) return known.transfer;
+      const chosen = { digest, priority, into: "memory", ...(signal && { signal }) } as const;
+      const { transfer, outlet } = this.#request(address, chosen);
+      this.#prefetches.add(key, { transfer, digest, sink: () => outlet.memory?.() });
+      return transfer;
+    });
+  }
+
+  /**
+   * Is told when a tensor at the other end has a new version, and may have it fetched at once. It
+   * outlives cuts: what changed meanwhile is told afterwards, each version once.
+   *
+   * @param pattern `model/partition/tensor`, `*` a wildcard, names left out match all.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true });
+   * await using client = new TensorPeer(here);
+   *
+   * const subscription = client.subscribe("m", { fetch: { into: "memory" } });
+   * await subscription.ready;
+   * store.set(address, new Float32Array([1, 2]));
+   * for await (const { kind, transfer } of subscription) {
+   *   console.log(kind, await transfer?.tensor()); // changed Float32Array(2) [ 1, 2 ]
+   *   break;
+   * }
+   * ```
+   */
+  subscribe(pattern: AddressPattern | string, options: SubscribeOptions = {}): Subscription {
+    const { initial = false, fetch, signal } = options;
+    const subscription = new Subscription({
+      pattern: typeof pattern === "string" ? parsePattern(pattern) : pattern,
+      initial,
+      maxWaiting: this.#context.limits.maxListEntries,
+      signal,
+      link: (stop) => this.#dialler.link(stop),
+      pauseOrThrow: (...given) => this.#attempts.pauseOrThrow(...given),
+      fetch:
+        fetch &&
+        (({ address, version }) => {
+          const transfer = this.#request(address, {
+            ...fetch,
+            ...(version && { version }),
+          }).transfer;
+          // One that gives way to a newer version is nobody's fault.
+          transfer.done.catch(() => {});
+          return transfer;
+        }),
+    });
+    this.#subscriptions.add(subscription);
+    subscription.ended.then(() => this.#subscriptions.delete(subscription));
+    return subscription;
   }
 
   /**
@@ -241,6 +470,21 @@ export class TensorPeer implements AsyncDisposable {
    * @param pattern `model/partition/tensor`, `*` a wildcard, names left out match all.
    * @param options With `roots`, each entry has its root, for which the other end may have to read
    *   and hash what it has.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const store = new MemoryStore();
+   * store.set({ model: "m", partition: "default", tensor: "w.0" }, new Float32Array(4));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true });
+   * await using client = new TensorPeer(here);
+   * for (const { address, descriptor } of await client.list("m/default/w.*")) {
+   *   console.log(address.tensor, descriptor.dtype, descriptor.shape); // w.0 F32 [ 4 ]
+   * }
+   * ```
    */
   async list(
     pattern: AddressPattern | string = "",
@@ -271,15 +515,28 @@ export class TensorPeer implements AsyncDisposable {
   async close(
     reason: unknown = new DOMException("The peer was closed", "AbortError"),
   ): Promise<void> {
+    const link = this.#dialler.current?.link;
+    this.#release(reason);
+    await link?.goodbye();
+    this.#closed.resolve();
+  }
+
+  /** Ends everything at once, without a word to the other end. */
+  destroy(reason: unknown): void {
+    this.#dialler.current?.link.close(reason);
+    this.#release(reason);
+    this.#closed.resolve();
+  }
+
+  #release(reason: unknown): void {
     // Nothing is cancelled at the other end: for a peer that dials, GOODBYE is one more cut.
     for (const transfer of this.transfers) {
       transfer.settle("cancelled", reason);
       this.#attempts.of(transfer)?.fail(reason);
     }
-    const link = this.#dialler.current?.link;
+    for (const subscription of this.#subscriptions) void subscription.close();
+    this.#prefetches.clear();
     this.#dialler.close(reason);
-    await link?.goodbye();
-    this.#closed.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -299,19 +556,24 @@ export class TensorPeer implements AsyncDisposable {
 
   async #greet(connection: Connection, signal: AbortSignal): Promise<Channel> {
     const { clock, limits } = this.#context;
-    const accepted = this.#options.accepted ?? false;
-    const channel = new Channel(
-      !accepted,
-      limits.maxTransfers,
-      new Pace(clock, limits.connectionWindowBytes),
-      (...began) => this.#answer(...began),
-    );
+    const { accepted = false, authorise, onHello, scheduler } = this.#options;
+    const channel = new Channel({
+      isDialler: !accepted,
+      clock,
+      maxStreams: limits.maxTransfers,
+      maxRequests: limits.maxRequests,
+      windowBytes: this.#hello.connectionCredit,
+      scheduler: scheduler ?? (() => new PriorityScheduler()),
+      open: (...began) => this.#answering.open(...began),
+    });
     const link = await FrameLink.open(connection, {
       hello: this.#hello,
       handler: channel,
       accepted,
-      authorise: ({ token }) => {
-        if (!accepted || (this.#options.authorise?.(token) ?? true)) return;
+      authorise: (hello) => {
+        const { token } = hello;
+        const isLetIn = !accepted || (authorise?.(token) ?? true);
+        if (isLetIn) return onHello?.(hello);
         throw new UnauthorisedError(
           token === undefined ? "A token is needed to connect" : "The token is not the right one",
         );
@@ -328,17 +590,17 @@ export class TensorPeer implements AsyncDisposable {
     return channel;
   }
 
+  #identity(address: TensorAddress, { priority = DEFAULT_PRIORITY }: TransferOptions) {
+    const id = crypto.getRandomValues(new Uint8Array(16));
+    return { id, epoch: 0, address: checkAddress(address), priority };
+  }
+
   #begin(
-    address: TensorAddress,
+    { id, address, priority }: TransferIdentity,
     direction: "in" | "out",
     options: TransferOptions,
     outlets: Pick<TransferControls, "readable" | "takeBytes"> = {},
-    id: Uint8Array = crypto.getRandomValues(new Uint8Array(16)),
-  ): { transfer: Transfer; meter: TransferMeter; id: Uint8Array } {
-    const priority = options.priority ?? DEFAULT_PRIORITY;
-    if (!Number.isInteger(priority) || priority < 0 || priority > 255) {
-      throw new RangeError(`A priority must be a whole number from 0 to 255, found ${priority}`);
-    }
+  ): { transfer: Transfer; meter: TransferMeter } {
     const meter = new TransferMeter(this.#context.clock, () => this.#dialler.progressed());
     const transfer: Transfer = new Transfer({
       id,
@@ -348,65 +610,24 @@ export class TensorPeer implements AsyncDisposable {
       meter,
       ...outlets,
       abort: (reason) => this.#attempts.of(transfer)?.cancel(reason),
+      reprioritise: (value) => this.#attempts.of(transfer)?.reprioritise(value),
+      pause: (isPaused) => this.#attempts.of(transfer)?.pause(isPaused),
     });
     this.#transfers.add(transfer);
     const over = () => void this.#transfers.delete(transfer);
     transfer.done.then(over, over);
-    if (options.signal) this.#aborts.add(options.signal, transfer);
-    return { transfer, meter, id };
+    this.#bind(transfer, options);
+    return { transfer, meter };
   }
 
-  /** Takes a stream that the other end began. */
-  #answer(channel: Channel, header: FrameHeader, payload: Uint8Array): StreamParty {
-    const context = this.#context;
-    const { stream } = header;
-    const store = this.#options.store ?? NO_STORE;
-    if (header.type === FRAME.list) {
-      const list = decodeMessage("list", header, payload);
-      return new ListingAnswer(channel, stream, list, store, context);
-    }
-    if (header.type === FRAME.request) {
-      const request = decodeMessage("request", header, payload);
-      const { address, priority, id } = request;
-      const { transfer, meter } = this.#begin(address, "out", { priority }, undefined, id);
-      transfer.enter("moving");
-      const serving = new Serving({ channel, context, meter, stream, request, store });
-      return this.#follow(transfer, serving);
-    }
-    const offer = decodeMessage("offer", header, payload);
-    const { address, priority, digest, id } = offer;
-    const { transfer, meter } = this.#begin(address, "in", { priority }, undefined, id);
-    transfer.enter("moving", offer.descriptor);
-    const open = async (): Promise<TensorSink> => {
-      if (!this.#options.sinks) throw new UnauthorisedError("This peer takes no pushes");
-      const { instance, node } = await channel.link.remoteHello;
-      const origin = { version: offer.version, instance, node, over: channel.link.closed };
-      return this.#options.sinks.accept(offer.address, offer.descriptor, origin);
-    };
-    const pushed = { stream, offer };
-    return this.#follow(transfer, new Receiving({ channel, context, meter, digest, open, pushed }));
-  }
-
-  #follow<T extends Attempt & StreamParty>(transfer: Transfer, attempt: T): T {
-    this.#attempts.follow(transfer, attempt);
-    this.#options.onTransfer?.(transfer);
-    return attempt;
+  /** Ties a transfer to a signal and a deadline. */
+  #bind(transfer: Transfer, { signal, deadlineMs }: TransferOptions): void {
+    if (signal) this.#aborts.add(signal, transfer);
+    if (deadlineMs === undefined) return;
+    const message = `${formatAddress(transfer.address)} was not there within ${deadlineMs} ms`;
+    const stop = this.#context.clock.after(deadlineMs, () =>
+      transfer.cancel(new DOMException(message, "TimeoutError")),
+    );
+    transfer.done.then(stop, stop);
   }
 }
-
-/** @throws {ProtocolError | IntegrityError} for an offer that does not answer the request. */
-function checkOffer(offer: Offer, { id, epoch, address, version }: Request): void {
-  const wanted = formatAddress(address);
-  const isSame = equalBytes(offer.id, id) && offer.epoch === epoch;
-  if (!isSame || formatAddress(offer.address) !== wanted) {
-    throw new ProtocolError(`The peer offered something else than ${wanted}`);
-  }
-  if (!version || equalBytes(offer.version, version)) return;
-  const message = `${wanted} is not the version that was asked for any more`;
-  throw new IntegrityError("source", message, { address: wanted });
-}
-
-const NO_STORE: TensorStore = {
-  async *list() {},
-  open: () => Promise.reject(new NotFoundError("This peer serves nothing")),
-};

@@ -7,7 +7,10 @@ import type { RetryPolicy } from "../retry.ts";
 import type { DigestCache } from "../tensor/digest_cache.ts";
 import type { SinkStore, TensorSink } from "../tensor/sink.ts";
 import type { SourceVersion, TensorStore } from "../tensor/source.ts";
-import type { DigestMode, Offer } from "../wire/messages.ts";
+import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
+import type { AttemptFences } from "./attempt_fences.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { TensorInputOptions } from "./tensor_input.ts";
 import type { Transfer } from "./transfer.ts";
 
 /** Options of a `TensorPeer`. */
@@ -49,6 +52,18 @@ export interface TensorPeerOptions {
   readonly random?: () => number;
   /** Told of every transfer that the other end begins. */
   readonly onTransfer?: (transfer: Transfer) => void;
+  /** Told once for each connection what the other end said of itself, before it is answered. */
+  readonly onHello?: (hello: Hello) => void;
+  /**
+   * Decides what is read and sent next; made twice for each connection. Default: a
+   * `PriorityScheduler`.
+   */
+  readonly scheduler?: () => Scheduler;
+  /**
+   * The attempts at transfers that the other end begins, to be shared by the peers of one process:
+   * a newer attempt then ends an older one over another connection. Default: the peer's own.
+   */
+  readonly fences?: AttemptFences;
 }
 
 /** Options of a single transfer. */
@@ -58,16 +73,44 @@ export interface TransferOptions {
   /** Whether leaves carry digests; `"none"` trusts the link and the source. Default `"sha256"`. */
   readonly digest?: DigestMode;
   readonly signal?: AbortSignal;
+  /** How long the transfer may take in all; it is then cancelled with a `TimeoutError`. */
+  readonly deadlineMs?: number;
 }
 
 /** Options of `TensorPeer.requestTensor`. */
 export interface RequestOptions extends TransferOptions {
   /**
    * Where the tensor goes: `"stream"` (the default) to the transfer's `readable`, as it is read;
-   * `"memory"` to the transfer's `bytes()`, at most 2 GiB; or to the sink that is made once the
-   * tensor's dtype and shape are known.
+   * `"memory"` to the transfer's `bytes()`, at most 2 GiB; to a store, as if it were pushed there;
+   * or to the sink that is made once the tensor's dtype and shape are known.
    */
-  readonly into?: "stream" | "memory" | ((offer: Offer) => Promise<TensorSink> | TensorSink);
+  readonly into?:
+    | "stream"
+    | "memory"
+    | SinkStore
+    | ((offer: Offer) => Promise<TensorSink> | TensorSink);
   /** The version to which the request is bound; another one is an integrity error at source. */
   readonly version?: SourceVersion;
+  /** The root that the tensor must have, from somebody trusted; another one is an integrity error. */
+  readonly root?: Uint8Array;
+  /** Only these of the outermost dimension: from the first to before the second. */
+  readonly rows?: readonly [number, number];
+  /** Only these bytes: from the first to before the second. */
+  readonly bytes?: readonly [number, number];
+}
+
+/** Options of `TensorPeer.streamTensor`: beside those of every transfer, what a tensor without a dtype is. */
+export interface StreamOptions extends TransferOptions, TensorInputOptions {}
+
+/** Options of `TensorPeer.prefetch`; the default priority is 0. */
+export interface PrefetchOptions extends Omit<TransferOptions, "deadlineMs"> {}
+
+/** Options of `TensorPeer.subscribe`. */
+export interface SubscribeOptions {
+  /** Whether what is there already is told as well; default `false`. */
+  readonly initial?: boolean;
+  /** Fetches each new version at once, by these options; left out, changes are only told. */
+  readonly fetch?: Omit<RequestOptions, "version" | "root">;
+  /** Ends the subscription, with the signal's reason. */
+  readonly signal?: AbortSignal;
 }

@@ -60,6 +60,21 @@ export class PushRoom {
     this.#pushCount++;
   }
 
+  /**
+   * Promises more memory to a push that has some.
+   *
+   * @throws {LimitError} as {@linkcode PushRoom.take}.
+   */
+  more(key: string, byteLength: number, stored: StoredAmount): void {
+    this.#pushCount--;
+    try {
+      this.take(key, byteLength, stored);
+    } catch (error) {
+      this.#pushCount++;
+      throw error;
+    }
+  }
+
   /** The push is over. */
   give(byteLength: number): void {
     this.#pushBytes -= byteLength;

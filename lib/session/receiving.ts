@@ -1,30 +1,36 @@
 // This module runs in every runtime.
-import { decodeChunk } from "../codec/decode_chunk.ts";
 import { deferred } from "../deferred.ts";
 import { IntegrityError, LimitError, ProtocolError, TransportError } from "../errors.ts";
-import { ChunkCollector } from "../streams/chunk_collector.ts";
-import { LeafCollector, type WholeLeaf } from "../streams/leaf_collector.ts";
-import { verifyChecksum } from "../streams/verifier_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
-import { type LeafDigest, MAX_CHUNK_BYTES, type TensorChunk } from "../tensor/chunk.ts";
-import { LEAF_BYTES, leafCount, leafLength } from "../tensor/leaf.ts";
+import type { LeafDigest } from "../tensor/chunk.ts";
+import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
+import type { PartBytes, TensorPart } from "../tensor/part.ts";
+import { verifyRangeProof } from "../tensor/proof.ts";
 import { tensorRoot } from "../tensor/root.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
-import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
+import { decodeChecked, decodeMessage, encodeMessage } from "../wire/control.ts";
 import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Complete, DigestMode, Offer } from "../wire/messages.ts";
-import { decodeDigestPage, encodeNumber } from "../wire/pages.ts";
+import { decodeDigestPage, decodeProof, type ProofPage } from "../wire/pages.ts";
+import type { TensorFrame } from "../wire/tensor_frame.ts";
+import { askedPart } from "./asked_part.ts";
 import type { Channel, StreamParty } from "./channel.ts";
+import { CreditLine } from "./credit_line.ts";
 import { DigestQuery, type TheirDigests } from "./digest_query.ts";
 import { haveFrames } from "./have_frames.ts";
-import { LeafBuffers } from "./leaf_buffers.ts";
+import { LeafIntake, NO_DIGEST } from "./leaf_intake.ts";
 import { LeafLedger } from "./leaf_ledger.ts";
+import { checkBounds, checkRoot } from "./offer_checks.ts";
 import { rangeFrames, rangesOf } from "./range_frames.ts";
 import type { SessionContext } from "./session_context.ts";
+import { type TransferIdentity, takeSmall } from "./small_receiving.ts";
 import { StallWatch } from "./stall_watch.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
+
+/** How far what was received has been checked. */
+export type Verified = "root" | "digests" | "checksums";
 
 /** What a {@linkcode Receiving} receives, and where it goes. */
 export interface ReceivingOptions {
@@ -32,14 +38,25 @@ export interface ReceivingOptions {
   readonly context: SessionContext;
   readonly meter: TransferMeter;
   readonly digest: DigestMode;
+  readonly identity: TransferIdentity;
+  /** The transfer's priority now. */
+  readonly priority: () => number;
   /** Gives the sink once the offer is known; refuses by throwing. */
   readonly open: (offer: Offer) => Promise<TensorSink>;
-  /** The stream and the offer that the other end began it with; left out, one is begun here. */
-  readonly pushed?: { readonly stream: number; readonly offer: Offer };
-  /** Whether the tensor goes to a reader, at the reader's pace: its window is then its own affair. */
-  readonly isReaderPaced?: boolean;
+  /** The stream that the other end began, and its offer, if it has one; left out, one is begun here. */
+  readonly pushed?: { readonly stream: number; readonly offer?: Offer };
+  /** What was asked for; all of the tensor where left out. */
+  readonly part?: TensorPart;
+  /** The root that the tensor must have, from somebody trusted. */
+  readonly root?: Uint8Array;
+  /** Whether a reader waits for bytes; left out, whatever goes to a reader is taken to be waited for. */
+  readonly isReaderWaiting?: () => boolean;
+  /** Told what the tensor turned out to be, where its length was not known. */
+  readonly onDescriptor?: (descriptor: Offer["descriptor"]) => void;
   /** Told when the sender is busy with something else than sending. */
   readonly onPhase?: (phase: string) => void;
+  readonly onReprioritise?: (priority: number) => void;
+  readonly onPause?: (isPaused: boolean) => void;
 }
 
 /** Everything that exists from the moment the sink is open. */
@@ -47,16 +64,13 @@ interface Open {
   readonly offer: Offer;
   readonly sink: TensorSink;
   readonly ledger: LeafLedger;
-  readonly buffers: LeafBuffers;
-  readonly chunks: ChunkCollector;
-  readonly leaves: LeafCollector;
+  readonly intake: LeafIntake;
+  readonly credit: CreditLine;
+  readonly part: PartBytes | undefined;
 }
 
 /** How often a tensor whose root does not match is compared and mended. */
 const MAX_MENDS = 2;
-/** The sender is at most a window ahead, so that few digests wait for their leaf. */
-const MAX_EXPECTED = 4096;
-const NO_DIGEST: Uint8Array = new Uint8Array(32);
 
 /** The receiving end of one attempt at a transfer: says what it has, verifies, stores, asks again. */
 export class Receiving implements StreamParty {
@@ -64,31 +78,25 @@ export class Receiving implements StreamParty {
   readonly stream: number;
   readonly #done = deferred<void>();
   readonly #options: ReceivingOptions;
-  /** Digests that the sender announced for leaves still to come. */
-  readonly #expected = new Map<number, Uint8Array>();
-  /** Leaves of which a chunk was damaged, until they begin anew. */
-  readonly #damaged = new Set<number>();
-  #leafTotal = 0;
   #isOffered = false;
   #open: Open | undefined;
   #sink: TensorSink | undefined;
   readonly #query: DigestQuery;
   #complete: Complete | undefined;
+  #proof: ProofPage | undefined;
   #root: Uint8Array | undefined;
+  #verified: Verified | undefined;
   #mends = 0;
-  /** The leaves that are wanted of the chunk that is coming in. */
-  #wanted: ReadonlySet<number> = new Set();
+  /** Bytes that used credit and are neither a safe leaf nor dropped yet. */
+  #heldBytes = 0;
   #isFinishing = false;
   /** Whether the sink is making the tensor final: what happens to the link does not matter any more. */
   #isCommitting = false;
   /** Whether the next step is this end's; the sender is not to blame for it. */
   #isOurTurn = false;
+  #isPausedHere = false;
+  #isPausedThere = false;
   readonly #watch: StallWatch;
-  #giveBack: () => void = () => {};
-  /** Chunks and leaves between their arrival and their being safe. */
-  #busy = 0;
-  /** Asynchronous codecs and digests keep the order through this. */
-  #tail: Promise<void> | undefined;
   #isOver = false;
 
   constructor(options: ReceivingOptions) {
@@ -99,13 +107,13 @@ export class Receiving implements StreamParty {
     this.#watch = new StallWatch({
       clock,
       timeoutMs: limits.stallTimeoutMs,
-      isWaiting: () => this.#busy === 0 && !this.#isOurTurn,
+      isWaiting: () => this.#isTheirTurn,
       onStall: () =>
         this.#giveUp(
           new TransportError(`The transfer stood still for ${limits.stallTimeoutMs} ms`),
         ),
     });
-    if (options.pushed) this.#begin(options.pushed.offer);
+    if (options.pushed?.offer) this.#begin(options.pushed.offer);
   }
 
   /** Fulfils when the tensor is verified and committed; rejects when the attempt failed. */
@@ -118,9 +126,38 @@ export class Receiving implements StreamParty {
     return this.#root;
   }
 
+  /** How far everything was checked, once it is done. */
+  get verified(): Verified | undefined {
+    return this.#verified;
+  }
+
+  get #isTheirTurn(): boolean {
+    if (this.#isOurTurn || this.#isPausedHere || this.#isPausedThere) return false;
+    const { intake, credit } = this.#open ?? {};
+    // A sender that has used its credit waits for the reader, as it should.
+    return (intake?.busy ?? 0) === 0 && !(credit?.isUsedUp ?? false);
+  }
+
   /** Ends the attempt from this end, and tells the other why. What is verified is kept. */
   cancel(reason: unknown): void {
     this.#giveUp(reason);
+  }
+
+  /** Asks the sender for another priority. */
+  reprioritise(priority: number): void {
+    if (!this.#isOver) this.#send(encodeMessage("reprioritise", this.stream, { priority }));
+  }
+
+  /** Asks the sender to begin no new chunk, or to go on. */
+  pause(isPaused: boolean): void {
+    this.#isPausedHere = isPaused;
+    this.#watch.heard();
+    if (!this.#isOver) this.#send(encodeMessage("pause", this.stream, { paused: isPaused }));
+  }
+
+  /** The reader of a stream wants more than there is. */
+  readerWaits(): void {
+    if (!this.#isOver) this.#open?.credit.tell(true);
   }
 
   fail(error: unknown): void {
@@ -131,8 +168,13 @@ export class Receiving implements StreamParty {
   }
 
   async #letGo(): Promise<void> {
+    const { channel } = this.#options;
     this.#watch.stop();
-    this.#giveBack();
+    this.#open?.intake.stop();
+    this.#open?.credit.leave();
+    const heldBytes = this.#heldBytes;
+    this.#heldBytes = 0;
+    channel.consumed(heldBytes);
     await this.#sink?.release();
   }
 
@@ -142,6 +184,10 @@ export class Receiving implements StreamParty {
     this.fail(error);
     if (error instanceof ProtocolError) channel.link.close(error);
     else channel.refuse(this.stream, error);
+  }
+
+  #send(frame: Uint8Array): void {
+    this.#options.channel.link.send(frame);
   }
 
   /** Runs work whose failure ends the attempt. */
@@ -160,8 +206,14 @@ export class Receiving implements StreamParty {
         if (this.#isOffered) throw new ProtocolError("The peer offered twice");
         this.#begin(decodeMessage("offer", header, payload));
         return;
+      case FRAME.extent:
+        this.#heardExtent(decodeMessage("extent", header, payload).descriptor);
+        return;
       case FRAME.digests:
         this.#heardDigests(header, decodeChecked(header, payload));
+        return;
+      case FRAME.proof:
+        this.#proof = decodeProof(decodeChecked(header, payload), this.#opened().ledger.leafTotal);
         return;
       case FRAME.complete:
         this.#heardComplete(decodeMessage("complete", header, payload));
@@ -169,25 +221,70 @@ export class Receiving implements StreamParty {
       case FRAME.phase:
         this.#options.onPhase?.(decodeMessage("phase", header, payload).phase);
         return;
+      case FRAME.reprioritise:
+        this.#options.onReprioritise?.(decodeMessage("reprioritise", header, payload).priority);
+        return;
+      case FRAME.pause:
+        this.#isPausedThere = decodeMessage("pause", header, payload).paused;
+        this.#options.onPause?.(this.#isPausedThere);
+        return;
       default:
         throw new ProtocolError(`A receiver cannot take a ${frameName(header.type)} frame`);
     }
   }
 
-  chunk(head: ChunkHead, dataBytes: number): void {
-    const open = this.#opened();
-    if (!open.chunks.isOpen) this.#wanted = open.ledger.admit(head, open.offer.chunkBytes);
-    open.chunks.begin(head, dataBytes);
+  chunk(head: ChunkHead, dataBytes: number, isAgain: boolean): void {
+    this.#opened().intake.begin(head, dataBytes, isAgain);
+    if (head.fragmentOffset === 0 && !isAgain) this.#heldBytes += head.rawBytes;
   }
 
   chunkData(bytes: Uint8Array): void {
     this.#watch.heard();
-    const chunk = this.#opened().chunks.data(bytes);
-    if (!chunk) return;
-    this.#options.meter.moved(chunk.bytes.byteLength);
-    this.#busy++;
-    const wanted = this.#wanted;
-    this.#inOrder(() => this.#decode(chunk, wanted));
+    const wireBytes = this.#opened().intake.data(bytes);
+    if (wireBytes === undefined) return;
+    this.#options.meter.moved(wireBytes);
+    if (this.#complete) this.#guard(() => this.#finishWhenWhole());
+  }
+
+  /** The whole tensor came in one frame instead of an offer. */
+  tensor(_stream: number, tensor: TensorFrame): void {
+    if (this.#isOffered) throw new ProtocolError("The peer sent a tensor after its offer");
+    this.#isOffered = true;
+    this.#isOurTurn = true;
+    this.#heldBytes += tensor.descriptor.byteLength;
+    const { context, digest, meter, channel, open, root, identity } = this.#options;
+    const bytes = tensor.data.slice();
+    const own = { ...tensor, data: bytes, ...(tensor.digest && { digest: tensor.digest.slice() }) };
+    meter.moved(bytes.byteLength);
+    this.#guard(async () => {
+      const taken = await takeSmall(own, {
+        context,
+        digest,
+        identity,
+        ...(root && { root }),
+        codecs: context.codecs,
+        open: async (offer) => {
+          checkBounds(offer, digest, context);
+          if (this.#options.part) askedPart(offer.descriptor, this.#options.part);
+          const sink = await open(offer);
+          this.#sink = sink;
+          meter.began(offer.descriptor.byteLength, 0);
+          return sink;
+        },
+        isOver: () => this.#isOver,
+        onCommit: () => {
+          this.#isCommitting = true;
+        },
+      }).finally(() => {
+        this.#isCommitting = false;
+      });
+      if (!taken || this.#isOver) return;
+      meter.verified(tensor.descriptor.byteLength);
+      this.#root = taken.root;
+      this.#verified = taken.root ? "root" : "checksums";
+      channel.confirm(this.stream);
+      await this.#finish();
+    });
   }
 
   #opened(): Open {
@@ -199,37 +296,61 @@ export class Receiving implements StreamParty {
     this.#isOffered = true;
     this.#isOurTurn = true;
     this.#guard(async () => {
-      const { context, channel, meter, digest } = this.#options;
+      const { context, channel, meter, digest, isReaderWaiting } = this.#options;
       checkBounds(offer, digest, context);
       const { byteLength } = offer.descriptor;
-      this.#leafTotal = leafCount(byteLength);
+      const part = askedPart(offer.descriptor, this.#options.part ?? {});
       const sink = await this.#options.open(offer);
       this.#sink = sink;
       if (this.#isOver) return sink.release();
-      const windowBytes = Math.max(
-        context.limits.transferWindowBytes,
-        2 * Math.max(offer.chunkBytes, LEAF_BYTES),
-      );
-      const ledger = new LeafLedger(byteLength, windowBytes, context.maxRefetches);
+      if (offer.open && !sink.settle) {
+        throw new LimitError("Only tensors whose length is known can be taken here");
+      }
+      const ledger = new LeafLedger(byteLength, context.maxRefetches);
       const keep = await this.#stillValid(offer, sink);
       await sink.begin(offer.version, keep);
+      if (this.#isOver) return;
       for (const leaf of keep) ledger.keep(leaf, false);
-      if (!this.#options.isReaderPaced) {
-        const missingBytes = (this.#leafTotal - keep.length) * LEAF_BYTES;
-        this.#giveBack = await channel.pace.incoming.take(Math.min(windowBytes, missingBytes));
+      const { first, count } = part?.leaves ?? { first: 0, count: ledger.leafTotal };
+      for (let leaf = 0; part && leaf < ledger.leafTotal; leaf++) {
+        if (leaf < first || leaf >= first + count) ledger.leaveOut(leaf);
       }
-      if (this.#isOver) return this.#giveBack();
-      const buffers = new LeafBuffers(byteLength, sink, context.buffers);
-      const chunks = new ChunkCollector(offer.codecs, (head) => buffers.allocate(head));
-      this.#open = { offer, sink, ledger, buffers, chunks, leaves: new LeafCollector(byteLength) };
+      const intake = new LeafIntake({
+        context,
+        offer,
+        digest,
+        sink,
+        ledger,
+        priority: this.#options.priority,
+        onSafe: (leaf, bytes) => this.#leafSafe(leaf, bytes),
+        onDamaged: (leaves, why) => this.#refetch(leaves, why),
+        onDropped: (bytes) => this.#consumed(bytes),
+        onFault: (error) => this.#giveUp(error),
+        onIdle: () => this.#guard(() => this.#finishWhenWhole()),
+      });
+      channel.incoming.widen(offer.chunkBytes);
+      const isReader = (sink.pace ?? "reader") === "reader";
+      const credit = new CreditLine({
+        channel,
+        context,
+        stream: this.stream,
+        ledger,
+        chunkBytes: offer.chunkBytes,
+        isReaderWaiting: isReader ? (isReaderWaiting ?? (() => intake.writes === 0)) : undefined,
+        takesAtOnce: isReaderWaiting !== undefined,
+      });
+      this.#open = { offer, sink, ledger, intake, credit, part };
       let heldBytes = 0;
       for (const leaf of keep) heldBytes += leafLength(leaf.index, byteLength);
-      meter.began(byteLength, heldBytes);
+      const partLength =
+        part && Math.min((first + count) * LEAF_BYTES, byteLength) - first * LEAF_BYTES;
+      meter.began(offer.open ? undefined : (partLength ?? byteLength), heldBytes);
       if (keep.length > 0) {
-        for (const frame of haveFrames(this.stream, ledger.safe, false)) channel.link.send(frame);
+        for (const frame of haveFrames(this.stream, ledger.safe, false)) this.#send(frame);
       }
-      const limit = ledger.grant() ?? 0;
-      channel.link.send(encodeMessage("accept", this.stream, { limit }));
+      channel.tellCredit();
+      credit.accept();
+      if (this.#isPausedHere) this.pause(true);
       this.#isOurTurn = false;
     });
   }
@@ -242,7 +363,7 @@ export class Receiving implements StreamParty {
     if (offer.digest === "none") return isSame ? held.leaves : [];
     const hashed = held.leaves.filter((leaf) => !equalBytes(leaf.digest, NO_DIGEST));
     if (isSame || hashed.length === 0) return hashed;
-    const ledger = new LeafLedger(offer.descriptor.byteLength, 0, 0);
+    const ledger = new LeafLedger(offer.descriptor.byteLength, 0);
     for (const leaf of hashed) ledger.keep(leaf, false);
     const theirs = await this.#compare(ledger);
     return hashed.filter(({ index, digest }) => equalBytes(digest, theirs.get(index) ?? NO_DIGEST));
@@ -259,141 +380,44 @@ export class Receiving implements StreamParty {
   #heardDigests(header: FrameHeader, body: Uint8Array): void {
     const page = decodeDigestPage(body);
     if ((header.flags & FLAG_QUERY) !== 0) {
-      this.#query.heard(page, this.#leafTotal, (header.flags & FLAG_LAST) !== 0);
+      const leafTotal = this.#open?.ledger.leafTotal ?? Number.POSITIVE_INFINITY;
+      this.#query.heard(page, leafTotal, (header.flags & FLAG_LAST) !== 0);
       return;
     }
-    this.#opened();
-    for (const [n, digest] of page.digests.entries()) {
-      const index = page.firstLeaf + n;
-      if (index >= this.#leafTotal || this.#expected.size > MAX_EXPECTED) {
-        throw new ProtocolError(
-          `The peer sent the digest of leaf ${index}, which is not on its way`,
-        );
-      }
-      this.#expected.set(index, digest);
-    }
+    this.#opened().intake.expect(page);
   }
 
-  /** Runs a step after the steps before it, at once where those are over. */
-  #inOrder(step: () => void | Promise<void>): void {
-    const run = (): void | Promise<void> => (this.#isOver ? undefined : step());
-    if (this.#tail) {
-      this.#follow(this.#tail.then(run));
-      return;
+  #heardExtent(descriptor: Offer["descriptor"]): void {
+    const { offer, ledger, intake, sink } = this.#opened();
+    const { dtype, shape } = offer.descriptor;
+    const isSame =
+      descriptor.dtype === dtype &&
+      descriptor.shape.length === shape.length &&
+      descriptor.shape.every((size, n) => (n === 0 ? size <= (shape[0] ?? 0) : size === shape[n]));
+    if (!offer.open || !isSame) {
+      throw new ProtocolError(`The peer ended a ${dtype} tensor of [${shape}] as another`);
     }
-    this.#guard(() => {
-      const result = run();
-      if (result) this.#follow(result);
-    });
+    ledger.settle(descriptor.byteLength);
+    intake.settle(descriptor.byteLength);
+    sink.settle?.(descriptor);
+    (this.#open as { offer: Offer }).offer = { ...offer, descriptor, open: false };
+    this.#options.meter.settle(descriptor.byteLength);
+    this.#options.onDescriptor?.(descriptor);
   }
 
-  #follow(work: Promise<void>): void {
-    const tail: Promise<void> = work
-      .catch((error) => this.#giveUp(error))
-      .then(() => {
-        if (this.#tail === tail) this.#tail = undefined;
-      });
-    this.#tail = tail;
+  #leafSafe(leaf: LeafDigest, bytes: number): void {
+    const { ledger, credit } = this.#opened();
+    ledger.keep(leaf, true);
+    this.#options.meter.verified(bytes);
+    this.#consumed(bytes);
+    credit.tell();
   }
 
-  #decode(chunk: TensorChunk, wanted: ReadonlySet<number>): void | Promise<void> {
-    const { codecs } = this.#options.context;
-    if (chunk.byteOffset % LEAF_BYTES === 0) for (const leaf of wanted) this.#damaged.delete(leaf);
-    const take = (bytes: Uint8Array) => this.#take({ ...chunk, codec: "none", bytes }, wanted);
-    const damaged = (error: unknown) => this.#chunkDamaged(wanted, error);
-    let raw: Uint8Array | Promise<Uint8Array>;
-    try {
-      raw = decodeChunk(chunk.bytes, chunk.codec, chunk.rawBytes, { codecs });
-    } catch (error) {
-      return damaged(error);
-    }
-    return raw instanceof Promise ? raw.then(take, damaged) : take(raw);
-  }
-
-  #take(chunk: TensorChunk, wanted: ReadonlySet<number>): Promise<void> | undefined {
-    const { leaves, buffers } = this.#opened();
-    const { byteOffset } = chunk;
-    try {
-      // Where the leaf's digest will tell the same and more, the checksum is not looked at.
-      if (this.#options.digest === "none") verifyChecksum(chunk);
-    } catch (error) {
-      this.#chunkDamaged(wanted, error);
-      return undefined;
-    }
-    let whole: WholeLeaf[] = [];
-    if (!this.#damaged.has(Math.floor(byteOffset / LEAF_BYTES))) {
-      const placed = buffers.place(byteOffset, chunk.bytes);
-      whole = leaves.add(byteOffset, placed).filter((leaf) => wanted.has(leaf.index));
-    }
-    this.#busy += whole.length;
-    this.#lessBusy();
-    let last: Promise<void> | undefined;
-    for (const leaf of whole) {
-      last = last ? last.then(() => this.#verify(leaf)) : this.#verify(leaf);
-    }
-    return last;
-  }
-
-  #verify(leaf: WholeLeaf): Promise<void> | undefined {
-    const { context, digest: mode } = this.#options;
-    const bytes = this.#opened().buffers.whole(leaf.index, leaf.parts);
-    if (mode === "none") {
-      this.#store({ index: leaf.index, digest: NO_DIGEST }, bytes);
-      return undefined;
-    }
-    const digest = context.sha256([bytes]);
-    const judge = (found: Uint8Array): void => {
-      const wanted = this.#expected.get(leaf.index);
-      this.#expected.delete(leaf.index);
-      if (!wanted) throw new ProtocolError(`The peer sent leaf ${leaf.index} without its digest`);
-      if (equalBytes(found, wanted)) {
-        this.#store({ index: leaf.index, digest: found }, bytes);
-        return;
-      }
-      this.#refetch([leaf.index], `Leaf ${leaf.index} does not match its digest`);
-      this.#lessBusy();
-    };
-    if (digest instanceof Promise) return digest.then(judge);
-    judge(digest);
-    return undefined;
-  }
-
-  #store(leaf: LeafDigest, bytes: Uint8Array): void {
-    const { sink, ledger, buffers } = this.#opened();
-    sink.write(leaf, bytes).then(
-      () => {
-        buffers.free(leaf.index);
-        if (this.#isOver) return;
-        this.#expected.delete(leaf.index);
-        ledger.keep(leaf, true);
-        this.#options.meter.verified(bytes.byteLength);
-        this.#tellCredit();
-        this.#lessBusy();
-      },
-      (error) => this.#giveUp(error),
-    );
-  }
-
-  #tellCredit(): void {
-    const { link } = this.#options.channel;
-    const { ledger } = this.#opened();
-    const limit = ledger.grant();
-    if (limit === undefined && !ledger.isAckDue) return;
-    const safe = ledger.takeUnacknowledged();
-    for (const frame of rangeFrames("ack", this.stream, safe)) link.send(frame);
-    if (limit === undefined) return;
-    link.send(encodeChecked(FRAME.credit, this.stream, encodeNumber(limit)));
-  }
-
-  #chunkDamaged(wanted: ReadonlySet<number>, error: unknown): void {
-    if (!(error instanceof IntegrityError)) throw error;
-    const leaves = [...wanted].filter((leaf) => !this.#damaged.has(leaf));
-    for (const leaf of leaves) {
-      this.#damaged.add(leaf);
-      this.#opened().leaves.drop(leaf);
-    }
-    if (leaves.length > 0) this.#refetch(leaves, error.message);
-    this.#lessBusy();
+  /** Bytes that used credit are done with. */
+  #consumed(bytes: number): void {
+    const doneBytes = Math.min(bytes, this.#heldBytes);
+    this.#heldBytes -= doneBytes;
+    this.#options.channel.consumed(doneBytes);
   }
 
   #refetch(leaves: readonly number[], why: string): void {
@@ -408,8 +432,7 @@ export class Receiving implements StreamParty {
     }
     // The sender says once more that it is done when it has sent these.
     this.#complete = undefined;
-    const { link } = this.#options.channel;
-    for (const frame of rangeFrames("refetch", this.stream, rangesOf(leaves))) link.send(frame);
+    for (const frame of rangeFrames("refetch", this.stream, rangesOf(leaves))) this.#send(frame);
   }
 
   #heardComplete(complete: Complete): void {
@@ -423,22 +446,23 @@ export class Receiving implements StreamParty {
     this.#guard(() => this.#finishWhenWhole());
   }
 
-  /** A chunk or a leaf has come to where it goes. */
-  #lessBusy(): void {
-    this.#busy--;
-    this.#guard(() => this.#finishWhenWhole());
-  }
-
   async #finishWhenWhole(): Promise<void> {
-    if (!this.#complete || this.#busy > 0 || !this.#open || this.#isOver || this.#isFinishing)
-      return;
-    const { ledger, sink, offer } = this.#open;
-    if (!ledger.isFull) {
+    const { ledger, offer, intake, part } = this.#open ?? {};
+    const complete = this.#complete;
+    if (!complete || !ledger || !offer || !intake || this.#isOver || this.#isFinishing) return;
+    // On several lanes, chunks may come after what was said of them.
+    if (intake.busy > 0 || intake.chunksHeard < complete.chunks) return;
+    if (!ledger.isFull || offer.open) {
       throw new ProtocolError(
         `The peer says it is done, but leaf ${ledger.safe.firstMissing()} never came`,
       );
     }
-    const { root, version } = this.#complete;
+    if (complete.byteLength !== offer.descriptor.byteLength) {
+      throw new ProtocolError(
+        `The peer ends ${offer.descriptor.byteLength} bytes as ${complete.byteLength}`,
+      );
+    }
+    const { root, version } = complete;
     this.#complete = undefined;
     this.#isFinishing = true;
     this.#isOurTurn = true;
@@ -446,26 +470,64 @@ export class Receiving implements StreamParty {
     if (!equalBytes(version, offer.version)) {
       throw new IntegrityError("source", `${address} changed while it was sent`, { address });
     }
+    this.#verified = "checksums";
     if (offer.digest !== "none") {
-      const { context } = this.#options;
-      const ours = await tensorRoot(offer.descriptor, ledger.digests, context.sha256);
-      if (!root || !equalBytes(ours, root)) return this.#mend(address);
+      if (part) this.#verified = await this.#verifyPart(part);
+      else if (!(await this.#isRoot(root))) return this.#mend(address);
+      else this.#verified = "root";
     }
     if (this.#isOver) return;
-    this.#isCommitting = true;
     this.#watch.stop();
+    this.#isCommitting = true;
     try {
-      await sink.commit(root);
+      await this.#sink?.commit(root);
     } finally {
       this.#isCommitting = false;
     }
-    this.#root = root;
-    this.#isOver = true;
+    this.#root = part ? this.#root : root;
     const { channel } = this.#options;
     channel.remove(this.stream);
-    channel.link.send(encodeMessage("receipt", this.stream, { complete: true }));
+    this.#send(encodeMessage("receipt", this.stream, { complete: true }));
+    await this.#finish();
+  }
+
+  async #finish(): Promise<void> {
+    this.#isOver = true;
     await this.#letGo();
     this.#done.resolve();
+  }
+
+  /** Whether what came has the sender's root; one that the caller knows must be the same. */
+  async #isRoot(root: Uint8Array | undefined): Promise<boolean> {
+    const { ledger, offer } = this.#opened();
+    const ours = await tensorRoot(offer.descriptor, ledger.digests, this.#options.context.sha256);
+    checkRoot(this.#options.root, ours, offer);
+    return root !== undefined && equalBytes(ours, root);
+  }
+
+  /** Holds a part to the root, where the sender could prove that it belongs to it. */
+  async #verifyPart({ leaves }: PartBytes): Promise<Verified> {
+    const { ledger, offer } = this.#opened();
+    const proof = this.#proof;
+    const root = this.#options.root ?? offer.root;
+    if (!proof || !root) {
+      if (!this.#options.root) return "digests";
+      throw new IntegrityError(
+        "source",
+        `The peer cannot prove yet that a part of ${formatAddress(offer.address)} has the root that was asked for`,
+      );
+    }
+    if (proof.first !== leaves.first || proof.count !== leaves.count) {
+      throw new ProtocolError(`The peer proved leaves ${proof.first} to ${proof.count} instead`);
+    }
+    const { first, count } = leaves;
+    const digests = ledger.digests.slice(first, first + count);
+    await verifyRangeProof(
+      { descriptor: offer.descriptor, root, first, digests, proof: proof.hashes },
+      this.#options.context.sha256,
+    );
+    this.#root = root;
+    return "root";
   }
 
   /** The root differs: finds the leaves that do, and fetches those again. */
@@ -492,17 +554,4 @@ export class Receiving implements StreamParty {
     this.#isOurTurn = false;
     this.#refetch([...differing], "The tensor's root does not match");
   }
-}
-
-/** @throws {ProtocolError | LimitError} for an offer that is not to be taken, before a sink is opened. */
-function checkBounds(offer: Offer, digest: DigestMode, context: SessionContext): void {
-  if (offer.chunkBytes > context.limits.maxChunkBytes || offer.digest !== digest) {
-    throw new ProtocolError(
-      `The peer offered chunks of ${offer.chunkBytes} bytes with digest ${offer.digest}`,
-    );
-  }
-  const { byteLength } = offer.descriptor;
-  const maxBytes = context.streaming ? context.limits.maxTensorBytes : MAX_CHUNK_BYTES;
-  if (byteLength <= maxBytes) return;
-  throw new LimitError(`The peer offered ${byteLength} bytes; at most ${maxBytes} are taken`);
 }

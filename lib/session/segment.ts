@@ -1,12 +1,12 @@
 // This module runs in every runtime.
 import type { Compression } from "../codec/compression.ts";
 import { encodeChunk } from "../codec/encode_chunk.ts";
+import type { CompressionGovernor } from "../codec/governor.ts";
 import { chunkEnd, type TensorChunk } from "../tensor/chunk.ts";
 import { LEAF_BYTES } from "../tensor/leaf.ts";
 import type { TensorSource } from "../tensor/source.ts";
 import { xxh32 } from "../wire/xxh32.ts";
 import type { LeafDigests } from "./leaf_digests.ts";
-import type { Pace } from "./pace.ts";
 import type { SessionContext } from "./session_context.ts";
 
 /** A run of whole leaves, read and hashed at once, and the chunks it is sent as. */
@@ -23,7 +23,8 @@ export interface Segment {
 export interface SegmentOptions {
   readonly source: TensorSource;
   readonly context: SessionContext;
-  readonly pace: Pace;
+  /** Decides whether compressing pays on this link. */
+  readonly governor: CompressionGovernor;
   readonly chunkBytes: number;
   readonly codec: Compression | undefined;
   /** Left out when leaves carry no digests. */
@@ -41,9 +42,11 @@ export async function prepareSegment(
   end: number,
   options: SegmentOptions,
 ): Promise<Segment> {
-  const { source, context, pace, chunkBytes, codec } = options;
-  const own = source.view?.(byteOffset, end - byteOffset);
-  const bytes = own ?? context.buffers.take(end - byteOffset);
+  const { source, context, governor, chunkBytes, codec } = options;
+  const byteLength = end - byteOffset;
+  const own =
+    source.view?.(byteOffset, byteLength) ?? (await source.lend?.(byteOffset, byteLength));
+  const bytes = own ?? context.buffers.take(byteLength);
   if (!own) await source.read(byteOffset, bytes);
   const firstLeaf = byteOffset / LEAF_BYTES;
   const digests: Uint8Array[] = [];
@@ -53,17 +56,11 @@ export async function prepareSegment(
   }
   const chunks: TensorChunk[] = [];
   for (let at = byteOffset; at < end; at += chunks.at(-1)?.rawBytes ?? 0) {
-    const raw = bytes.subarray(
-      at - byteOffset,
-      Math.min(chunkEnd(at, chunkBytes), end) - byteOffset,
-    );
+    const chunkLength = Math.min(chunkEnd(at, chunkBytes), end) - at;
+    const raw = bytes.subarray(at - byteOffset, at - byteOffset + chunkLength);
+    const { thresholdBytes, clock } = context;
     const encoded = codec
-      ? await encodeChunk(raw, {
-          codec,
-          thresholdBytes: context.thresholdBytes,
-          governor: pace.governor,
-          clock: context.clock,
-        })
+      ? await encodeChunk(raw, { codec, thresholdBytes, governor, clock })
       : { codec: "none", bytes: raw };
     chunks.push({ byteOffset: at, rawBytes: raw.byteLength, checksum: xxh32(raw), ...encoded });
   }

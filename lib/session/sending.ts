@@ -1,27 +1,42 @@
 // This module runs in every runtime.
 import { deferred, News } from "../deferred.ts";
 import { IntegrityError, LimitError, ProtocolError, RemoteError } from "../errors.ts";
-import { CHUNK_FRONT_BYTES, codecNumber } from "../streams/frame_encoder_stream.ts";
+import { codecNumber } from "../streams/frame_encoder_stream.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import { MAX_CHUNK_BYTES } from "../tensor/chunk.ts";
+import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
 import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
-import { tensorRoot } from "../tensor/root.ts";
+import type { PartBytes, TensorPart } from "../tensor/part.ts";
+import { tensorRoot, tensorRootOfTop } from "../tensor/root.ts";
 import type { SourceVersion, TensorSource } from "../tensor/source.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
-import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
+import {
+  FLAG_AGAIN,
+  FLAG_LAST,
+  FLAG_QUERY,
+  FRAME,
+  type FrameHeader,
+  frameName,
+} from "../wire/frame_header.ts";
 import type { Offer } from "../wire/messages.ts";
 import {
   decodeBitmapPage,
   decodeNumber,
   decodeRanges,
   encodeDigestPage,
+  encodeProof,
   leavesOf,
 } from "../wire/pages.ts";
+import { askedPart } from "./asked_part.ts";
 import type { Channel, StreamParty } from "./channel.ts";
-import { ChunkWriter } from "./chunk_writer.ts";
+import { ChunkFlow } from "./chunk_flow.ts";
+import { answerQuery, type DigestAnswerOptions, readDigests } from "./digest_answer.ts";
 import { LeafDigests } from "./leaf_digests.ts";
+import { haveRanges, heldBytes } from "./leaf_runs.ts";
+import { type GiveBack, NO_PLACE } from "./read_ahead.ts";
+import { createClaim } from "./scheduler.ts";
 import { prepareSegment, type Segment, type SegmentOptions, segmentEnd } from "./segment.ts";
 import type { SessionContext } from "./session_context.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
@@ -32,16 +47,17 @@ export interface SendingOptions {
   readonly context: SessionContext;
   readonly source: TensorSource;
   /** The offer's own part; descriptor, version, codecs and chunk size are filled in. */
-  readonly offer: Pick<Offer, "id" | "epoch" | "address" | "priority" | "digest">;
+  readonly offer: Pick<Offer, "id" | "epoch" | "address" | "digest">;
+  readonly priority: number;
   readonly meter: TransferMeter;
   /** The stream that the other end's request began; left out, a new one is begun. */
   readonly stream?: number;
+  /** What of the tensor was asked for; all of it where left out. */
+  readonly part?: TensorPart;
+  /** Told when the other end wants another priority, or the transfer to stand still. */
+  readonly onReprioritise?: (priority: number) => void;
+  readonly onPause?: (isPaused: boolean) => void;
 }
-
-/** Digests that go into one page. */
-const PAGE_DIGESTS = 1024;
-/** How often a sender that reads without sending says so. */
-const PHASE_INTERVAL_MS = 1000;
 
 /** The sending end of one attempt at a transfer: offers, sends what is missing, proves the whole. */
 export class Sending implements StreamParty {
@@ -49,9 +65,10 @@ export class Sending implements StreamParty {
   readonly #options: SendingOptions;
   /** Given when the offer goes out, as streams begin in the order of their numbers; 0 until then. */
   #stream: number;
-  readonly #leafTotal: number;
+  /** What the tensor is; of one whose length is not known yet, the most it can be. */
+  #descriptor: TensorDescriptor;
   readonly #accepted = deferred<void>();
-  readonly #have: LeafBitmap;
+  #have: LeafBitmap;
   readonly #refetches: LeafRange[] = [];
   #queried: LeafBitmap;
   #digests: LeafDigests | undefined;
@@ -61,20 +78,26 @@ export class Sending implements StreamParty {
   #isAccepted = false;
   /** Whether a query is not answered yet; each may take reading the whole tensor. */
   #isAnswering = false;
-  /** Told when credit, a refetch or the end came. */
+  #isPausedHere = false;
+  #isPausedThere = false;
+  /** Whether the tensor's length is still to be told. */
+  #isOpen: boolean;
+  #chunksSent = 0;
+  /** Told when credit, a refetch, the end of a pause or of everything came. */
   readonly #news = new News();
+  readonly #claim: ReturnType<typeof createClaim>;
+  #flow: ChunkFlow | undefined;
   #isOver = false;
-  /** Bytes of chunks, as sent, that the other end has not spoken of yet. */
-  #unheardBytes = 0;
-  /** Bytes on the wire for each of the tensor's, of the last segment. */
-  #wireShare = 1;
 
   constructor(options: SendingOptions) {
     this.#options = options;
-    this.#leafTotal = leafCount(options.source.descriptor.byteLength);
-    this.#have = new LeafBitmap(this.#leafTotal);
-    this.#queried = new LeafBitmap(this.#leafTotal);
+    this.#descriptor = options.source.descriptor;
+    this.#isOpen = options.source.isOpenEnded ?? false;
+    const leafTotal = leafCount(this.#descriptor.byteLength);
+    this.#have = new LeafBitmap(leafTotal);
+    this.#queried = new LeafBitmap(leafTotal);
     this.#stream = options.stream ?? 0;
+    this.#claim = createClaim(options.priority);
     this.#run().catch((error) => this.#giveUp(error));
   }
 
@@ -88,12 +111,38 @@ export class Sending implements StreamParty {
     this.#giveUp(reason);
   }
 
+  /** Another priority, from the next fragment on; the other end is told. */
+  reprioritise(priority: number): void {
+    this.#setPriority(priority);
+    if (this.#stream === 0 || this.#isOver) return;
+    this.#send(encodeMessage("reprioritise", this.#stream, { priority }));
+  }
+
+  /** Begins no new chunk until it is resumed; the other end is told. */
+  pause(isPaused: boolean): void {
+    this.#isPausedHere = isPaused;
+    this.#news.tell();
+    if (this.#stream === 0 || this.#isOver) return;
+    this.#send(encodeMessage("pause", this.#stream, { paused: isPaused }));
+  }
+
+  /** The other end asked for a pause before there was anything to pause. */
+  pausedByPeer(): void {
+    this.#isPausedThere = true;
+  }
+
   fail(error: unknown): void {
-    this.#isOver = true;
-    this.#options.channel.pace.link.lost(this.#unheardBytes);
-    this.#unheardBytes = 0;
+    this.#end();
     this.#accepted.reject(error);
     this.#done.reject(error);
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { channel } = this.#options;
+    channel.link.credit.giveBack(this.#flow?.stop() ?? 0);
+    channel.readAhead.leave(this.#claim);
     this.#news.tell();
   }
 
@@ -103,11 +152,31 @@ export class Sending implements StreamParty {
     if (this.#stream !== 0) this.#options.channel.refuse(this.#stream, error);
   }
 
+  #send(frame: Uint8Array): void {
+    this.#options.channel.link.send(frame);
+  }
+
+  /** What is to come behind the chunks goes the way of the chunks. */
+  #sendBehind(frame: Uint8Array): void {
+    void this.#flow?.send([frame], [], 0);
+  }
+
+  #setPriority(priority: number): void {
+    this.#claim.priority = priority;
+    if (this.#flow) this.#flow.priority = priority;
+    this.#options.channel.readAhead.look();
+  }
+
   frame(header: FrameHeader, payload: Uint8Array): void {
-    const isLater = header.type !== FRAME.have && header.type !== FRAME.accept;
-    if (isLater && !this.#isAccepted) {
+    const mayBeEarly =
+      header.type === FRAME.have ||
+      header.type === FRAME.accept ||
+      header.type === FRAME.reprioritise ||
+      header.type === FRAME.pause;
+    if (!mayBeEarly && !this.#isAccepted) {
       throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before it accepted`);
     }
+    const { leafTotal } = this.#have;
     switch (header.type) {
       case FRAME.have:
         this.#heardHave(header, decodeChecked(header, payload));
@@ -123,13 +192,26 @@ export class Sending implements StreamParty {
         this.#news.tell();
         return;
       case FRAME.ack:
-        this.#heardAck(decodeRanges(decodeChecked(header, payload), this.#leafTotal));
+        this.#heardAck(decodeRanges(decodeChecked(header, payload), leafTotal));
         return;
       case FRAME.refetch:
-        this.#refetches.push(...decodeRanges(decodeChecked(header, payload), this.#leafTotal));
-        if (this.#refetches.length > this.#leafTotal) {
+        this.#refetches.push(...decodeRanges(decodeChecked(header, payload), leafTotal));
+        if (this.#refetches.length > leafTotal) {
           throw new ProtocolError("The peer asked again for more leaves than the tensor has");
         }
+        this.#news.tell();
+        // The place that a new chunk waits for may depend on credit that these leaves hold.
+        this.#options.channel.readAhead.leave(this.#claim);
+        return;
+      case FRAME.reprioritise: {
+        const { priority } = decodeMessage("reprioritise", header, payload);
+        this.#setPriority(priority);
+        this.#options.onReprioritise?.(priority);
+        return;
+      }
+      case FRAME.pause:
+        this.#isPausedThere = decodeMessage("pause", header, payload).paused;
+        this.#options.onPause?.(this.#isPausedThere);
         this.#news.tell();
         return;
       case FRAME.receipt:
@@ -138,9 +220,7 @@ export class Sending implements StreamParty {
           this.fail(new RemoteError("cancelled", "The peer did not keep the tensor"));
           return;
         }
-        this.#isOver = true;
-        this.#arrived(this.#unheardBytes);
-        this.#news.tell();
+        this.#end();
         this.#done.resolve();
         return;
       default:
@@ -153,35 +233,34 @@ export class Sending implements StreamParty {
     if (isQuery ? this.#isAnswering : this.#isAccepted) {
       throw new ProtocolError("The peer sent a have-bitmap out of order");
     }
+    const { leafTotal } = this.#have;
     const bitmap = isQuery ? this.#queried : this.#have;
     const page = decodeBitmapPage(body);
-    for (const leaf of leavesOf(page, this.#leafTotal)) bitmap.set(leaf);
+    for (const leaf of leavesOf(page, leafTotal)) bitmap.set(leaf);
     if (!isQuery || (header.flags & FLAG_LAST) === 0) return;
-    this.#queried = new LeafBitmap(this.#leafTotal);
-    this.#answer(bitmap).catch((error) => this.#giveUp(error));
+    this.#queried = new LeafBitmap(leafTotal);
+    this.#isAnswering = true;
+    answerQuery(this.#digestAnswer(), bitmap, () => {
+      this.#isAnswering = false;
+    }).catch((error) => this.#giveUp(error));
   }
 
   #heardAck(ranges: readonly LeafRange[]): void {
-    const { byteLength } = this.#options.source.descriptor;
+    const { source, meter } = this.#options;
+    const { byteLength } = this.#descriptor;
     for (const { first, count } of ranges) {
       const end = Math.min((first + count) * LEAF_BYTES, byteLength);
-      this.#options.meter.verified(end - first * LEAF_BYTES);
-      this.#arrived((end - first * LEAF_BYTES) * this.#wireShare);
+      meter.verified(end - first * LEAF_BYTES);
     }
-  }
-
-  #arrived(bytes: number): void {
-    const heardBytes = Math.min(bytes, this.#unheardBytes);
-    this.#unheardBytes -= heardBytes;
-    this.#options.channel.pace.link.arrived(heardBytes);
+    source.acknowledged?.(ranges);
   }
 
   async #run(): Promise<void> {
     const { source, offer, context, channel, meter } = this.#options;
-    const { descriptor } = source;
-    if (!context.streaming && descriptor.byteLength > MAX_CHUNK_BYTES) {
+    const { byteLength } = this.#descriptor;
+    if (!context.streaming && byteLength > MAX_CHUNK_BYTES) {
       throw new LimitError(
-        `Without streaming at most ${MAX_CHUNK_BYTES} bytes can be sent, found ${descriptor.byteLength}`,
+        `Without streaming at most ${MAX_CHUNK_BYTES} bytes can be sent, found ${byteLength}`,
       );
     }
     const remote = await channel.link.remoteHello;
@@ -196,37 +275,60 @@ export class Sending implements StreamParty {
     });
     this.#digests = digests;
     this.#version = version;
+    const part = askedPart(this.#descriptor, this.#options.part ?? {});
     const codecs = context.codecs.filter((codec) => remote.codecs.includes(codec.name));
     const segments: SegmentOptions = {
       source,
       context,
-      pace: channel.pace,
+      governor: channel.governor,
       chunkBytes: Math.min(context.chunkBytes, remote.maxChunkBytes),
       codec: codecs[0],
       digests: offer.digest === "none" ? undefined : digests,
     };
     const names = codecs.map((codec) => codec.name);
+    const tree = part && offer.digest !== "none" ? await digests.tree() : undefined;
+    const root = tree && (await tensorRootOfTop(this.#descriptor, tree.top, context.sha256));
     const full: Offer = {
       ...offer,
-      descriptor,
+      priority: this.#claim.priority,
+      descriptor: this.#descriptor,
       version,
       codecs: names,
       chunkBytes: segments.chunkBytes,
+      ...(this.#isOpen && { open: true }),
+      ...(root && { root }),
     };
     if (this.#isOver) return;
     this.#stream ||= channel.add(this);
-    channel.link.send(encodeMessage("offer", this.#stream, full));
+    this.#flow = new ChunkFlow(channel.outbox, this.#stream, this.#claim.priority);
+    this.#send(encodeMessage("offer", this.#stream, full));
+    if (this.#isPausedHere) this.pause(true);
     await this.#accepted.promise;
-    meter.began(descriptor.byteLength, heldBytes(this.#have, descriptor.byteLength));
+    if (part) this.#leaveOut(part);
+    source.acknowledged?.(haveRanges(this.#have));
+    meter.began(this.#isOpen ? undefined : byteLength, heldBytes(this.#have, byteLength));
     let sent: Promise<void> = Promise.resolve();
     for (const run of this.#have.missingRanges()) {
-      sent = (await this.#sendRun(run, segments, names, sent)).sent;
+      sent = (await this.#sendRun(run, segments, names, sent, 0)).sent;
+      if (run.first * LEAF_BYTES >= this.#descriptor.byteLength) break;
     }
     await sent;
+    if (part && tree) {
+      const { first, count } = part.leaves;
+      const body = encodeProof({ first, count, hashes: tree.proof(first, count) });
+      this.#sendBehind(encodeChecked(FRAME.proof, this.#stream, body));
+    }
     while (!this.#isOver) {
-      await this.#complete();
+      await this.#complete(part !== undefined);
       while (this.#refetches.length === 0 && !this.#isOver) await this.#news.wait();
       await (await this.#sendAgain(segments, names, Promise.resolve())).sent;
+    }
+  }
+
+  /** What was not asked for counts as had by the other end. */
+  #leaveOut({ leaves: { first, count } }: PartBytes): void {
+    for (let leaf = 0; leaf < this.#have.leafTotal; leaf++) {
+      if (leaf < first || leaf >= first + count) this.#have.set(leaf);
     }
   }
 
@@ -242,7 +344,7 @@ export class Sending implements StreamParty {
     for (let run = this.#refetches.shift(); run && !this.#isOver; run = this.#refetches.shift()) {
       // Leaves that were sent before have had their credit.
       this.#limit = Math.max(this.#limit, (run.first + run.count) * LEAF_BYTES);
-      sent = (await this.#sendRun(run, segments, codecs, sent)).sent;
+      sent = (await this.#sendRun(run, segments, codecs, sent, FLAG_AGAIN)).sent;
     }
     return { sent };
   }
@@ -256,26 +358,48 @@ export class Sending implements StreamParty {
     segments: SegmentOptions,
     codecs: readonly string[],
     before: Promise<void>,
+    flags: number,
   ): Promise<{ sent: Promise<void> }> {
-    const { channel, source, offer } = this.#options;
-    const runEnd = Math.min((run.first + run.count) * LEAF_BYTES, source.descriptor.byteLength);
+    const { channel, source } = this.#options;
+    const runEnd = () =>
+      Math.min((run.first + run.count) * LEAF_BYTES, this.#descriptor.byteLength);
     let sent = before;
-    for (let at = run.first * LEAF_BYTES, end = 0; at < runEnd && !this.#isOver; at = end) {
-      end = Math.min(segmentEnd(at, segments.chunkBytes), runEnd);
-      // The credit may depend on a leaf that is asked for again: that one must not wait behind it.
-      while (end > this.#limit && !this.#isOver) {
+    for (let at = run.first * LEAF_BYTES, end = 0; at < runEnd() && !this.#isOver; at = end) {
+      end = Math.min(segmentEnd(at, segments.chunkBytes), runEnd());
+      // Credit, of others too, may depend on a leaf that is asked for again: that one never waits.
+      while (flags === 0 && this.#mustWait(end) && !this.#isOver) {
         if (this.#refetches.length === 0) await this.#news.wait();
         else sent = (await this.#sendAgain(segments, codecs, sent)).sent;
       }
-      const release = await channel.pace.turns.take(offer.priority);
+      if (flags === 0) {
+        // Whoever makes the bytes may take long: no place is held meanwhile that others need.
+        const here = this.#isOpen ? this.#seekEnd(end) : source.ready?.(at, end - at);
+        if (here) {
+          sent = (await this.#answerUntil(here, segments, codecs, sent)).sent;
+          end = Math.min(end, runEnd());
+          if (end <= at) break;
+          if (this.#mustWait(end)) {
+            end = at;
+            continue;
+          }
+        }
+      }
+      const bytes = end - at;
+      const giveBack = await channel.readAhead.take(this.#claim, bytes, flags === 0 ? bytes : 0);
+      const unusedBytes = flags === 0 ? bytes : 0;
       if (this.#isOver) {
-        release();
+        giveBack(unusedBytes);
         break;
       }
+      if (giveBack === NO_PLACE) {
+        end = at;
+        continue;
+      }
       const prepared = prepareSegment(at, end, segments);
-      sent = Promise.all([prepared, sent])
-        .then(([segment]) => this.#transmit(segment, codecs))
-        .finally(release);
+      prepared.catch(() => giveBack(unusedBytes));
+      sent = Promise.all([prepared, sent]).then(([segment]) =>
+        this.#transmit(segment, codecs, flags, giveBack),
+      );
       // Whoever waits for credit meanwhile would not learn of it otherwise.
       sent.catch((error) => this.#giveUp(error));
       await prepared;
@@ -283,27 +407,72 @@ export class Sending implements StreamParty {
     return { sent };
   }
 
-  async #transmit(segment: Segment, codecs: readonly string[]): Promise<void> {
-    if (this.#isOver) return segment.release();
-    const { channel, meter } = this.#options;
+  /** Waits for something, and sends meanwhile what is asked for again. */
+  async #answerUntil(
+    work: Promise<void>,
+    segments: SegmentOptions,
+    codecs: readonly string[],
+    before: Promise<void>,
+  ): Promise<{ sent: Promise<void> }> {
+    let sent = before;
+    let isDone = false;
+    const done = work.finally(() => {
+      isDone = true;
+      this.#news.tell();
+    });
+    done.catch(() => {});
+    while (!isDone && !this.#isOver) {
+      if (this.#refetches.length === 0) await this.#news.wait();
+      else sent = (await this.#sendAgain(segments, codecs, sent)).sent;
+    }
+    if (!this.#isOver) await done;
+    return { sent };
+  }
+
+  /** Whether something has to come before a new chunk. */
+  #mustWait(end: number): boolean {
+    const isPaused = this.#isPausedHere || this.#isPausedThere;
+    return end > this.#limit || isPaused || this.#refetches.length > 0;
+  }
+
+  async #transmit(
+    segment: Segment,
+    codecs: readonly string[],
+    flags: number,
+    giveBack: GiveBack,
+  ): Promise<void> {
+    const rawBytes = segment.chunks.reduce((sum, chunk) => sum + chunk.rawBytes, 0);
+    if (this.#isOver || !this.#flow) {
+      giveBack(flags === 0 ? rawBytes : 0);
+      return segment.release();
+    }
+    const frames: Uint8Array[] = [];
     if (segment.digests.length > 0) {
       const page = { firstLeaf: segment.firstLeaf, digests: segment.digests };
-      channel.link.send(encodeChecked(FRAME.digests, this.#stream, encodeDigestPage(page)));
+      frames.push(encodeChecked(FRAME.digests, this.#stream, encodeDigestPage(page)));
     }
-    const frameBytes = segment.chunks.reduce(
-      (sum, { bytes }) => sum + bytes.byteLength + CHUNK_FRONT_BYTES,
-      0,
-    );
-    channel.pace.link.sent(frameBytes);
-    this.#unheardBytes += frameBytes;
-    this.#wireShare = frameBytes / segment.chunks.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
-    const writer = new ChunkWriter(channel.link, this.#stream, channel.pace, frameBytes);
-    for (const chunk of segment.chunks) {
-      await writer.write(chunk, codecNumber(chunk.codec, codecs));
-      meter.moved(chunk.bytes.byteLength);
-    }
-    await writer.flush();
+    const chunks = segment.chunks.map((chunk) => ({
+      chunk,
+      codec: codecNumber(chunk.codec, codecs),
+    }));
+    await this.#flow.send(frames, chunks, flags);
+    this.#chunksSent += chunks.length;
+    for (const { chunk } of chunks) this.#options.meter.moved(chunk.bytes.byteLength);
+    giveBack();
     segment.release();
+  }
+
+  /** Finds out whether a tensor of unknown length ends by `end`, and tells the other end where. */
+  async #seekEnd(end: number): Promise<void> {
+    const byteLength = await this.#options.source.peekEnd?.(end);
+    if (byteLength === undefined || this.#isOver) return;
+    const { dtype, shape, byteLength: mostBytes } = this.#descriptor;
+    const rows = (byteLength / mostBytes) * (shape[0] ?? 1);
+    const descriptor = createDescriptor(dtype, [rows, ...shape.slice(1)], byteLength);
+    this.#isOpen = false;
+    this.#descriptor = descriptor;
+    this.#digests?.settle(leafCount(byteLength));
+    this.#sendBehind(encodeMessage("extent", this.#stream, { descriptor }));
   }
 
   /** @throws {IntegrityError} at source, when the tensor is no longer what was offered. */
@@ -314,63 +483,27 @@ export class Sending implements StreamParty {
     throw new IntegrityError("source", `${address} changed while it was sent`, { address });
   }
 
-  async #complete(): Promise<void> {
-    const { source, offer, channel, context } = this.#options;
-    const { descriptor } = source;
+  async #complete(isPart: boolean): Promise<void> {
+    const { offer, context } = this.#options;
     let root: Uint8Array | undefined;
-    if (offer.digest !== "none") {
+    if (offer.digest !== "none" && !isPart) {
       const digests = [];
-      for await (const leaf of this.#readDigests(this.#leafTotal)) digests.push(leaf.digest);
-      root = await tensorRoot(descriptor, digests, context.sha256);
+      for await (const leaf of readDigests(this.#digestAnswer())) digests.push(leaf.digest);
+      if (this.#isOver) return;
+      root = await tensorRoot(this.#descriptor, digests, context.sha256);
     }
     await this.#checkVersion();
-    const complete = { byteLength: descriptor.byteLength, version: this.#version, root };
-    if (!this.#isOver) channel.link.send(encodeMessage("complete", this.#stream, complete));
+    if (this.#isOver) return;
+    const { byteLength } = this.#descriptor;
+    const complete = { byteLength, version: this.#version, root, chunks: this.#chunksSent };
+    this.#sendBehind(encodeMessage("complete", this.#stream, complete));
   }
 
-  /** Sends the digests that were asked for, a page for each run. */
-  async #answer(asked: LeafBitmap): Promise<void> {
-    const send = (run: readonly Uint8Array[], firstLeaf: number, flags: number) => {
-      const body = encodeDigestPage({ firstLeaf, digests: run });
-      const frame = encodeChecked(FRAME.digests, this.#stream, body, flags | FLAG_QUERY);
-      return this.#options.channel.link.write(frame);
-    };
-    this.#isAnswering = true;
-    let run: Uint8Array[] = [];
-    let first = 0;
-    for await (const leaf of this.#readDigests(this.#leafTotal, asked)) {
-      if (run.length === PAGE_DIGESTS || leaf.index !== first + run.length) {
-        if (run.length > 0) await send(run, first, 0);
-        run = [];
-        first = leaf.index;
-      }
-      run.push(leaf.digest);
-    }
-    this.#isAnswering = false;
-    await send(run, first, FLAG_LAST);
-  }
-
-  /** Digests in order, read from the source where they are not known; says so when that takes long. */
-  async *#readDigests(leafTotal: number, only?: LeafBitmap) {
+  #digestAnswer(): DigestAnswerOptions {
     const { channel, context } = this.#options;
     const digests = this.#digests;
     if (!digests) throw new ProtocolError("The peer asked for digests before the offer");
-    let saidAt = context.clock.now();
-    for (let index = 0; index < leafTotal && !this.#isOver; index++) {
-      if (only && !only.has(index)) continue;
-      yield { index, digest: await digests.of(index) };
-      if (context.clock.now() - saidAt < PHASE_INTERVAL_MS) continue;
-      saidAt = context.clock.now();
-      const phase = { phase: "verifying", bytes: index * LEAF_BYTES };
-      channel.link.send(encodeMessage("phase", this.#stream, phase));
-    }
+    const { clock } = context;
+    return { channel, clock, stream: this.#stream, digests, isOver: () => this.#isOver };
   }
-}
-
-function heldBytes(have: LeafBitmap, byteLength: number): number {
-  let missing = 0;
-  for (const { first, count } of have.missingRanges()) {
-    missing += Math.min((first + count) * LEAF_BYTES, byteLength) - first * LEAF_BYTES;
-  }
-  return byteLength - missing;
 }

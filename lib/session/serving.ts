@@ -3,11 +3,13 @@ import { IntegrityError, ProtocolError } from "../errors.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import type { TensorSource, TensorStore } from "../tensor/source.ts";
-import { type FrameHeader, frameName } from "../wire/frame_header.ts";
+import { decodeMessage } from "../wire/control.ts";
+import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Request } from "../wire/messages.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { Sending } from "./sending.ts";
 import type { SessionContext } from "./session_context.ts";
+import { isSmall, SmallSending } from "./small_sending.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
 
 /** What a {@linkcode Serving} answers, and from where. */
@@ -18,17 +20,24 @@ export interface ServingOptions {
   readonly stream: number;
   readonly request: Request;
   readonly store: TensorStore;
+  readonly onReprioritise?: (priority: number) => void;
+  readonly onPause?: (isPaused: boolean) => void;
 }
 
 /** Answers one request: opens the tensor, holds it to the version that was asked for, sends it. */
 export class Serving implements StreamParty {
   readonly done: Promise<void>;
   readonly #options: ServingOptions;
-  #sending: Sending | undefined;
+  #sending: Sending | SmallSending | undefined;
+  /** Frames that came before the tensor was open. */
+  #priority: number;
+  #isPausedHere = false;
+  #isPausedThere = false;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: ServingOptions) {
     this.#options = options;
+    this.#priority = options.request.priority;
     this.done = this.#serve();
     this.done.catch(() => {});
   }
@@ -38,7 +47,32 @@ export class Serving implements StreamParty {
       this.#sending.frame(header, payload);
       return;
     }
-    throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before the offer`);
+    if (header.type === FRAME.reprioritise) {
+      this.#priority = decodeMessage("reprioritise", header, payload).priority;
+      this.#options.onReprioritise?.(this.#priority);
+    } else if (header.type === FRAME.pause) {
+      this.#isPausedThere = decodeMessage("pause", header, payload).paused;
+      this.#options.onPause?.(this.#isPausedThere);
+    } else {
+      throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before the offer`);
+    }
+  }
+
+  receipt(): void {
+    if (this.#sending instanceof SmallSending) this.#sending.receipt();
+    else throw new ProtocolError("The peer confirmed a tensor that was not sent in one frame");
+  }
+
+  /** Another priority from now on. */
+  reprioritise(priority: number): void {
+    this.#priority = priority;
+    this.#sending?.reprioritise(priority);
+  }
+
+  /** Begins no new chunk until it is resumed. */
+  pause(isPaused: boolean): void {
+    this.#isPausedHere = isPaused;
+    this.#sending?.pause(isPaused);
   }
 
   fail(error: unknown): void {
@@ -69,9 +103,24 @@ export class Serving implements StreamParty {
     }
     try {
       if (this.#failure) throw this.#failure.error;
-      const { id, epoch, address, priority, digest } = request;
-      const offer = { id, epoch, address, priority, digest };
-      this.#sending = new Sending({ channel, context, source, offer, meter, stream });
+      const { id, epoch, address, digest } = request;
+      const priority = this.#priority;
+      const shared = { channel, context, source, meter, stream, priority };
+      if (isSmall(source)) {
+        this.#sending = new SmallSending({ ...shared, address, digest });
+      } else {
+        const { onReprioritise, onPause } = this.#options;
+        const sending = new Sending({
+          ...shared,
+          offer: { id, epoch, address, digest },
+          part: request,
+          ...(onReprioritise && { onReprioritise }),
+          ...(onPause && { onPause }),
+        });
+        this.#sending = sending;
+        if (this.#isPausedHere) sending.pause(true);
+        if (this.#isPausedThere) sending.pausedByPeer();
+      }
       await this.#sending.done;
     } finally {
       await source.close?.();

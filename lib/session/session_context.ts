@@ -5,6 +5,7 @@ import type { Limits } from "../limits.ts";
 import type { Sha256 } from "../platform/sha256.ts";
 import type { DigestCache } from "../tensor/digest_cache.ts";
 import type { BufferPool } from "./buffer_pool.ts";
+import type { DiskTurns } from "./disk_turns.ts";
 
 /** What all transfers of a peer share. */
 export interface SessionContext {
@@ -13,6 +14,8 @@ export interface SessionContext {
   readonly sha256: Sha256;
   readonly digests: DigestCache;
   readonly buffers: BufferPool;
+  /** Orders the writes of sinks that share a disk. */
+  readonly disk: DiskTurns;
   /** The compressions this end can do and undo, the preferred first; empty when it is switched off. */
   readonly codecs: readonly Compression[];
   /** Chunks below this length are sent raw. */

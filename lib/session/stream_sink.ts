@@ -3,7 +3,8 @@ import { type Deferred, deferred } from "../deferred.ts";
 import { IntegrityError } from "../errors.ts";
 import type { LeafDigest } from "../tensor/chunk.ts";
 import type { TensorDescriptor } from "../tensor/descriptor.ts";
-import { leafCount, leafLength } from "../tensor/leaf.ts";
+import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
+import type { PartBytes } from "../tensor/part.ts";
 import type { Held, TensorSink } from "../tensor/sink.ts";
 import type { SourceVersion } from "../tensor/source.ts";
 
@@ -12,6 +13,7 @@ import type { SourceVersion } from "../tensor/source.ts";
  * so that a slow reader slows the sender; leaves that come early wait, within the sender's credit.
  */
 export class StreamSink implements TensorSink {
+  readonly pace = "reader";
   readonly readable: ReadableStream<Uint8Array>;
   readonly #taken: LeafDigest[] = [];
   readonly #early = new Map<
@@ -20,8 +22,11 @@ export class StreamSink implements TensorSink {
   >();
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #descriptor: TensorDescriptor | undefined;
+  #part: PartBytes | undefined;
   #version: SourceVersion | undefined;
   #isWanted = false;
+  /** Called when somebody reads and nothing is here. */
+  onWaiting: () => void = () => {};
 
   /** @param onCancel Called when the reader wants no more. */
   constructor(onCancel: (reason: unknown) => void) {
@@ -33,6 +38,7 @@ export class StreamSink implements TensorSink {
         pull: () => {
           this.#isWanted = true;
           this.#deliver();
+          if (this.#isWanted) this.onWaiting();
         },
         cancel: onCancel,
       },
@@ -40,9 +46,15 @@ export class StreamSink implements TensorSink {
     );
   }
 
+  /** Whether somebody reads and nothing is here. */
+  get isWaiting(): boolean {
+    return this.#isWanted;
+  }
+
   /** The same sink serves every attempt; what was read already is not sent again. */
-  attach(descriptor: TensorDescriptor): this {
+  attach(descriptor: TensorDescriptor, part: PartBytes | undefined): this {
     this.#descriptor = descriptor;
+    this.#part = part;
     return this;
   }
 
@@ -72,6 +84,10 @@ export class StreamSink implements TensorSink {
     return written.promise;
   }
 
+  settle(descriptor: TensorDescriptor): void {
+    this.#descriptor = descriptor;
+  }
+
   async commit(): Promise<void> {
     this.#controller.close();
   }
@@ -85,18 +101,16 @@ export class StreamSink implements TensorSink {
     this.#controller.error(reason);
   }
 
-  /** Whether the reader has everything. */
-  get isDrained(): boolean {
-    return this.#taken.length === leafCount(this.#descriptor?.byteLength ?? 0);
-  }
-
   #deliver(): void {
-    const next = this.#early.get(this.#taken.length);
+    const first = this.#part?.leaves.first ?? 0;
+    const next = this.#early.get(first + this.#taken.length);
     if (!this.#isWanted || !next) return;
     this.#isWanted = false;
     this.#early.delete(next.leaf.index);
     this.#taken.push(next.leaf);
-    this.#controller.enqueue(next.bytes);
+    const { from = 0, end = Number.POSITIVE_INFINITY } = this.#part ?? {};
+    const at = next.leaf.index * LEAF_BYTES;
+    this.#controller.enqueue(next.bytes.subarray(Math.max(0, from - at), Math.max(0, end - at)));
     next.written.resolve();
   }
 }

@@ -46,6 +46,8 @@ const DEFAULT_REPLAY_BYTES = 32 * MiB;
  */
 export class StreamSource implements TensorSource {
   readonly #feed: StreamFeed;
+  /** The digests of what was read, which cannot be read again. */
+  readonly leafDigests: Map<number, Uint8Array> = new Map();
   readonly #version: SourceVersion;
   readonly #mostLeaves: number;
   readonly #leaves: ReplayLeaves;
@@ -113,6 +115,15 @@ export class StreamSource implements TensorSource {
    */
   async read(byteOffset: number, into: Uint8Array): Promise<void> {
     await this.#reach(byteOffset, into.byteLength, () => this.#leaves.copy(byteOffset, into));
+  }
+
+  /**
+   * Waits until `read` would have these bytes at once.
+   *
+   * @throws as {@linkcode StreamSource.read}.
+   */
+  async ready(byteOffset: number, byteLength: number): Promise<void> {
+    await this.#reach(byteOffset, byteLength, () => {});
   }
 
   /**

@@ -6,7 +6,7 @@ const SAMPLE_MS = 100;
 
 /** Counts what a transfer has done, over all its attempts. */
 export class TransferMeter {
-  readonly #clock: Clock;
+  readonly clock: Clock;
   readonly #rate = new RateMeter();
   #totalBytes: number | undefined;
   #resumedBytes = 0;
@@ -21,16 +21,21 @@ export class TransferMeter {
 
   /** @param onVerified Called whenever more bytes are safe at the receiver. */
   constructor(clock: Clock, onVerified: () => void = () => {}) {
-    this.#clock = clock;
+    this.clock = clock;
     this.#onVerified = onVerified;
   }
 
-  /** An attempt begins with this much in place already. */
-  began(totalBytes: number, heldBytes: number): void {
+  /** An attempt begins with this much in place already; the total may not be known yet. */
+  began(totalBytes: number | undefined, heldBytes: number): void {
     this.#totalBytes = totalBytes;
     this.#resumedBytes = Math.max(this.#resumedBytes, heldBytes - this.#verifiedBytes);
     this.#verifiedBytes = heldBytes;
     this.#sample();
+  }
+
+  /** The total is known now. */
+  settle(totalBytes: number): void {
+    this.#totalBytes = totalBytes;
   }
 
   /** A chunk went over the link. */
@@ -69,7 +74,7 @@ export class TransferMeter {
   }
 
   #sample(): void {
-    const now = this.#clock.now();
+    const now = this.clock.now();
     if (now - this.#sampledAt < SAMPLE_MS) return;
     this.#sampledAt = now;
     this.#rate.note(now, this.#verifiedBytes);

@@ -83,6 +83,7 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
     const version = options.version ?? crypto.getRandomValues(new Uint8Array(16));
     const digests: Uint8Array[] = [];
     let sentBytes = 0;
+    let chunks = 0;
     /** The longest chunk that was promised: the first is the longest that a chunker makes. */
     let chunkBytes: number | undefined;
     const promise = (longestBytes: number): Uint8Array => {
@@ -116,6 +117,7 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
           controller.enqueue(frame);
         }
         sentBytes += chunk.rawBytes;
+        chunks++;
       },
       async flush(controller) {
         if (chunkBytes === undefined) controller.enqueue(promise(MIN_CHUNK_BYTES));
@@ -130,8 +132,12 @@ export class FrameEncoderStream extends TransformStream<TensorChunk, Uint8Array>
           digest === "none"
             ? undefined
             : await tensorRoot(descriptor, digests, options.sha256 ?? sha256);
-        const complete = { byteLength: sentBytes, version, root };
-        controller.enqueue(encodeMessage("complete", stream, complete));
+        const complete = { byteLength: sentBytes, version, root, chunks };
+        try {
+          controller.enqueue(encodeMessage("complete", stream, complete));
+        } catch {
+          // Whoever read the frames has failed meanwhile, and says why by itself.
+        }
       },
     });
   }

@@ -1,25 +1,40 @@
 // This module runs in every runtime.
 import { type Clock, systemClock } from "../clock.ts";
-import type { Connection } from "../connection.ts";
+import type { Connection, Duplex } from "../connection.ts";
 import { deferred } from "../deferred.ts";
 import { LimitError, ProtocolError, TransportError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
+import { equalBytes } from "../tensor/bytes.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
-import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
+import { decodeChecked, decodeMessage, encodeMessage } from "../wire/control.ts";
 import { errorOf, faultOf } from "../wire/fault.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
-import { type FrameHandler, FrameParser } from "../wire/frame_parser.ts";
+import { FrameParser } from "../wire/frame_parser.ts";
 import type { Hello } from "../wire/messages.ts";
-import { decodeNumber, encodeNumber } from "../wire/pages.ts";
+import { decodeNumber } from "../wire/pages.ts";
 import {
   commonVersion,
   encodePreamble,
   HIGHEST_VERSION,
   LOWEST_VERSION,
 } from "../wire/preamble.ts";
+import { decodeReceipts, type StreamRun } from "../wire/receipts.ts";
+import { FrameLane } from "./frame_lane.ts";
+import type { Drained, InFlight } from "./in_flight.ts";
+import { OutgoingCredit } from "./outgoing_credit.ts";
 
 /** What may wait to be written beside the data of chunks. */
 const MAX_QUEUED_CONTROL_BYTES = 1024 * 1024;
+/** What may travel on a further lane. */
+const ON_ANY_LANE = new Set<number>([
+  FRAME.ping,
+  FRAME.pong,
+  FRAME.digests,
+  FRAME.tensor,
+  FRAME.extent,
+  FRAME.proof,
+  FRAME.complete,
+]);
 /** How long the news of a failure may take to leave before the connection is ended anyway. */
 const FAREWELL_MS = 100;
 /** How long what is queued may take to leave at an orderly end. */
@@ -30,8 +45,15 @@ export interface LinkHandler {
   /** The link that will hand over the frames. */
   attach?(link: FrameLink): void;
   frame(header: FrameHeader, payload: Uint8Array): void;
-  chunk(header: FrameHeader, head: ChunkHead, dataBytes: number): void;
-  chunkData(bytes: Uint8Array): void;
+  /** @param lane The number of the lane that the CHUNK frame came on. */
+  chunk(header: FrameHeader, head: ChunkHead, dataBytes: number, lane: number): void;
+  chunkData(bytes: Uint8Array, lane: number): void;
+  /** A further lane may be written to. */
+  lane?(lane: FrameLane): void;
+  /** The other end has taken the tensors of these streams. */
+  receipts?(runs: readonly StreamRun[]): void;
+  /** The link, busy all the time, has brought so much to the other end. */
+  drained?(drained: Drained): void;
 }
 
 /** Options of a {@linkcode FrameLink}. */
@@ -55,15 +77,20 @@ export interface FrameLinkOptions {
  * fault when it stays quiet, GOODBYE at the end. One for each connection.
  */
 export class FrameLink {
+  /** The lane that everything may travel on. */
+  readonly first: FrameLane;
+  /** What the other end lets this one send of chunks. */
+  readonly credit: OutgoingCredit = new OutgoingCredit();
   /** Rejects when the link fails; fulfils after GOODBYE from either end. */
   readonly closed: Promise<void>;
   readonly #closed = deferred<void>();
   readonly #connection: Connection;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #lanes: FrameLane[];
   readonly #limits: Limits;
   readonly #clock: Clock;
   readonly #options: FrameLinkOptions;
   readonly #greeted = deferred<Hello>();
+  readonly #laneKey: Uint8Array = crypto.getRandomValues(new Uint8Array(16));
   #preambleHeard = false;
   #helloSaid = false;
   #helloHeard = false;
@@ -73,11 +100,7 @@ export class FrameLink {
   #heardAt: number;
   #isOver = false;
   #queuedControlBytes = 0;
-  #isPongQueued = false;
   #leaving: Promise<void> | undefined;
-  /** Whether the last word is said: nothing can be written after it. */
-  #hasSaidAll = false;
-  #sentBytes = 0;
   #receivedBytes = 0;
 
   private constructor(connection: Connection, options: FrameLinkOptions) {
@@ -87,11 +110,12 @@ export class FrameLink {
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#clock = options.clock ?? systemClock;
     this.#heardAt = this.#clock.now();
-    this.#writer = connection.writable.getWriter();
+    this.first = new FrameLane(0, connection.writable, this.#clock);
+    this.#lanes = [this.first];
     options.handler.attach?.(this);
-    this.#writer.closed.catch((error) => this.close(error));
+    this.first.closed.catch((error) => this.close(error));
     connection.closed.catch((error) => this.close(error));
-    void this.#read();
+    void this.#read(connection, this.first);
   }
 
   /**
@@ -117,7 +141,10 @@ export class FrameLink {
       if (!options.accepted) link.#sayHello();
       await Promise.race([link.#greeted.promise, link.closed]);
       if (link.#isOver) throw new TransportError(`${connection.remote} left before it said HELLO`);
+      // Nothing else is on its way: the answer gives the round trip.
+      link.first.probe();
       link.#scheduleTick();
+      void link.#keepLanes();
       return link;
     } catch (error) {
       link.close(error);
@@ -133,14 +160,24 @@ export class FrameLink {
     return this.#greeted.promise;
   }
 
+  /** Whether the link has ended, one way or the other. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Where the other end is. */
   get remote(): string {
     return this.#connection.remote;
   }
 
-  /** Bytes written to the connection so far. */
+  /** Bytes written to the connection so far, all lanes together. */
   get sentBytes(): number {
-    return this.#sentBytes;
+    return this.#lanes.reduce((sum, lane) => sum + lane.sentBytes, 0);
+  }
+
+  /** What is under way on the first lane. */
+  get flight(): InFlight {
+    return this.first.flight;
   }
 
   /** Bytes read from the connection so far. */
@@ -153,7 +190,7 @@ export class FrameLink {
    * off once a mebibyte has piled up.
    */
   send(frame: Uint8Array): void {
-    if (this.#isOver || this.#hasSaidAll) return;
+    if (this.#isOver || this.first.isClosing) return;
     this.#queuedControlBytes += frame.byteLength;
     if (this.#queuedControlBytes > MAX_QUEUED_CONTROL_BYTES) {
       this.close(new LimitError(`${this.remote} does not read what it asked for`));
@@ -167,24 +204,9 @@ export class FrameLink {
     );
   }
 
-  /**
-   * Writes parts of one frame back to back.
-   *
-   * @returns once the link has the bytes and their buffers may be used again.
-   */
+  /** Writes parts of one frame back to back, on the first lane; see {@linkcode FrameLane.write}. */
   write(...parts: readonly Uint8Array[]): Promise<void> {
-    if (this.#hasSaidAll) {
-      const late = Promise.reject(new TransportError(`${this.remote} was said goodbye`));
-      late.catch(() => {});
-      return late;
-    }
-    let last: Promise<void> = Promise.resolve();
-    for (const part of parts) {
-      this.#sentBytes += part.byteLength;
-      last = this.#writer.write(part);
-      last.catch(() => {});
-    }
-    return last;
+    return this.first.write(...parts);
   }
 
   /** Says GOODBYE, lets what is queued go out, and ends the connection; the first call's message is said. */
@@ -198,9 +220,8 @@ export class FrameLink {
     const frame = encodeMessage("goodbye", 0, message === undefined ? {} : { message });
     const cancelDeadline = this.#clock.after(GOODBYE_MS, () => this.close());
     this.write(frame).catch(() => {});
-    this.#hasSaidAll = true;
     // Closing waits for all that is queued; the link may also fail, or the other end be faster.
-    await Promise.race([this.#writer.close(), this.closed]).catch(() => {});
+    await Promise.race([this.first.close(), this.closed]).catch(() => {});
     cancelDeadline();
     this.close();
   }
@@ -212,6 +233,7 @@ export class FrameLink {
     const reason = this.#leaving && error instanceof TransportError ? undefined : error;
     this.#isOver = true;
     this.#cancelTimer();
+    for (const lane of this.#lanes) lane.room.tell();
     this.#greeted.reject(reason ?? new TransportError(`${this.remote} left`));
     if (reason === undefined) this.#closed.resolve();
     else this.#closed.reject(reason);
@@ -235,11 +257,90 @@ export class FrameLink {
   #sayHello(): void {
     this.#helloSaid = true;
     this.send(encodePreamble());
-    this.send(encodeMessage("hello", 0, this.#options.hello, this.#limits));
+    const { accepted, hello } = this.#options;
+    const mayTakeLanes = accepted && this.#connection.lanes !== undefined;
+    const lanes = mayTakeLanes && { laneKey: this.#laneKey, maxLanes: this.#limits.maxLanes };
+    this.send(encodeMessage("hello", 0, { ...hello, ...lanes }, this.#limits));
   }
 
-  async #read(): Promise<void> {
-    const parser = new FrameParser(this.#frameHandler(), this.#limits);
+  /** Opens further lanes, or takes those that the other end opens, where the connection has such. */
+  async #keepLanes(): Promise<void> {
+    const { lanes } = this.#connection;
+    if (!lanes) return;
+    try {
+      if (this.#options.accepted) {
+        const onLane = (duplex: Duplex) => void this.#takeLane(duplex);
+        await lanes.incoming.pipeTo(new WritableStream({ write: onLane }));
+        return;
+      }
+      const { laneKey, maxLanes = 1 } = await this.#greeted.promise;
+      for (let index = 1; laneKey && index < Math.min(maxLanes, this.#limits.maxLanes); index++) {
+        const duplex = await lanes.open();
+        const lane = new FrameLane(index, duplex.writable, this.#clock);
+        await lane.write(encodePreamble(), encodeMessage("lane", 0, { lane: index, key: laneKey }));
+        void this.#read(duplex, lane);
+        this.#addLane(lane);
+      }
+    } catch (error) {
+      this.close(error);
+    }
+  }
+
+  #takeLane(duplex: Duplex): void {
+    let lane: FrameLane | undefined;
+    void this.#read(duplex, undefined, (header, payload) => {
+      if (header.type !== FRAME.lane) throw new ProtocolError("A lane begins with LANE");
+      const { lane: index, key } = decodeMessage("lane", header, payload);
+      const isFree = index > 0 && index < this.#limits.maxLanes && !this.#lanes[index];
+      if (!isFree || !equalBytes(key, this.#laneKey)) {
+        throw new ProtocolError(`Lane ${index} is not one of this connection`);
+      }
+      lane = new FrameLane(index, duplex.writable, this.#clock);
+      lane.write(encodePreamble()).catch(() => {});
+      this.#addLane(lane);
+      return lane;
+    });
+  }
+
+  #addLane(lane: FrameLane): void {
+    this.#lanes[lane.index] = lane;
+    lane.closed.catch((error) => this.close(error));
+    this.#options.handler.lane?.(lane);
+  }
+
+  /**
+   * Reads a lane to its end.
+   *
+   * @param begin Takes the first frame of a lane that is not known yet.
+   */
+  async #read(
+    source: Pick<Connection, "readable" | "receive">,
+    known: FrameLane | undefined,
+    begin?: (header: FrameHeader, payload: Uint8Array) => FrameLane,
+  ): Promise<void> {
+    let lane = known;
+    const parser = new FrameParser(
+      {
+        preamble: (versions) => {
+          this.#preambleHeard = true;
+          commonVersion({ lowest: LOWEST_VERSION, highest: HIGHEST_VERSION }, versions);
+        },
+        frame: (header, payload) => {
+          if (this.#isOver) return;
+          if (lane) this.#frame(header, payload, lane);
+          else lane = begin?.(header, payload);
+        },
+        chunk: (header, head, dataBytes) => {
+          if (this.#isOver) return;
+          if (!lane) throw new ProtocolError("A lane begins with LANE");
+          this.#handlerOf(header).chunk(header, head, dataBytes, lane.index);
+        },
+        chunkData: (bytes) => {
+          if (!this.#isOver && lane) this.#options.handler.chunkData(bytes, lane.index);
+        },
+      },
+      this.#limits,
+    );
     const onBytes = (bytes: Uint8Array): void => {
       if (this.#isOver) return;
       this.#heardAt = this.#clock.now();
@@ -248,34 +349,18 @@ export class FrameLink {
         parser.push(bytes);
       } catch (error) {
         // Not thrown on: the connection must live long enough for the other end to learn why.
-        this.close(error);
+        if (lane) this.close(error);
+        else void source.readable.cancel(error).catch(() => {});
       }
     };
     try {
-      const { readable, receive } = this.#connection;
-      if (receive) await receive.call(this.#connection, onBytes);
-      else for await (const bytes of valuesOf(readable)) onBytes(bytes);
+      if (source.receive) await source.receive(onBytes);
+      else for await (const bytes of valuesOf(source.readable)) onBytes(bytes);
       parser.end();
       throw new TransportError(`${this.remote} ended the connection without a goodbye`);
     } catch (error) {
-      this.close(error);
+      if (lane) this.close(error);
     }
-  }
-
-  #frameHandler(): FrameHandler {
-    return {
-      preamble: (versions) => {
-        this.#preambleHeard = true;
-        commonVersion({ lowest: LOWEST_VERSION, highest: HIGHEST_VERSION }, versions);
-      },
-      frame: (header, payload) => this.#frame(header, payload),
-      chunk: (header, head, dataBytes) => {
-        if (!this.#isOver) this.#handlerOf(header).chunk(header, head, dataBytes);
-      },
-      chunkData: (bytes) => {
-        if (!this.#isOver) this.#options.handler.chunkData(bytes);
-      },
-    };
   }
 
   #handlerOf(header: FrameHeader): LinkHandler {
@@ -285,8 +370,10 @@ export class FrameLink {
     );
   }
 
-  #frame(header: FrameHeader, payload: Uint8Array): void {
-    if (this.#isOver) return;
+  #frame(header: FrameHeader, payload: Uint8Array, lane: FrameLane): void {
+    if (lane.index > 0 && !ON_ANY_LANE.has(header.type)) {
+      throw new ProtocolError(`A ${frameName(header.type)} frame travels on the first lane only`);
+    }
     if (header.stream !== 0) {
       this.#handlerOf(header).frame(header, payload);
       return;
@@ -305,10 +392,16 @@ export class FrameLink {
         this.#wasTold = true;
         throw errorOf(decodeMessage("error", header, payload));
       case FRAME.ping:
-        this.#pong(decodeNumber(decodeChecked(header, payload)));
+        lane.heardPing(decodeNumber(decodeChecked(header, payload)));
         break;
       case FRAME.pong:
-        decodeNumber(decodeChecked(header, payload));
+        this.#heardPong(lane, decodeNumber(decodeChecked(header, payload)));
+        break;
+      case FRAME.credit:
+        this.credit.raise(decodeNumber(decodeChecked(header, payload)));
+        break;
+      case FRAME.receipts:
+        this.#options.handler.receipts?.(decodeReceipts(decodeChecked(header, payload)));
         break;
       default:
         throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame on stream 0`);
@@ -318,20 +411,15 @@ export class FrameLink {
   #heardHello(hello: Hello): void {
     if (this.#helloHeard) throw new ProtocolError("The peer said HELLO twice");
     this.#helloHeard = true;
+    this.credit.raise(hello.connectionCredit);
     this.#options.authorise?.(hello);
     if (this.#options.accepted) this.#sayHello();
     this.#greeted.resolve(hello);
   }
 
-  // A flood of pings is answered by at most one pong at a time.
-  #pong(value: number): void {
-    if (this.#isPongQueued) return;
-    this.#isPongQueued = true;
-    const frame = encodeChecked(FRAME.pong, 0, encodeNumber(value));
-    const done = () => {
-      this.#isPongQueued = false;
-    };
-    this.write(frame).then(done, done);
+  #heardPong(lane: FrameLane, value: number): void {
+    const drained = lane.heardPong(value);
+    if (drained) this.#options.handler.drained?.(drained);
   }
 
   #scheduleTick(): void {
@@ -343,9 +431,7 @@ export class FrameLink {
           new TransportError(`Nothing was heard from ${this.remote} for ${Math.round(quietMs)} ms`),
         );
       }
-      if (quietMs >= this.#limits.pingIntervalMs) {
-        this.send(encodeChecked(FRAME.ping, 0, encodeNumber(0)));
-      }
+      if (quietMs >= this.#limits.pingIntervalMs) this.first.probe();
       this.#scheduleTick();
     });
   }

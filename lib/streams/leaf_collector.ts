@@ -19,11 +19,16 @@ interface OpenLeaf {
  * any order. Copies nothing; holds what belongs to leaves that are not whole yet.
  */
 export class LeafCollector {
-  readonly #byteLength: number;
+  #byteLength: number;
   readonly #open = new Map<number, OpenLeaf>();
 
   /** @param byteLength The tensor's length. */
   constructor(byteLength: number) {
+    this.#byteLength = byteLength;
+  }
+
+  /** The tensor, of unknown length until now, ends here. */
+  settle(byteLength: number): void {
     this.#byteLength = byteLength;
   }
 

@@ -19,6 +19,10 @@ export interface ReplayEntry {
   readonly lastLeaf: number;
   /** Where its chunk ends in the tensor; 0 for a frame that needs no credit. */
   readonly endOffset: number;
+  /** The credit of the connection that it uses: with a chunk's first fragment, all of that. */
+  readonly creditBytes: number;
+  /** The codec's number in the offer; 0 for none. */
+  readonly codec: number;
   /** All bytes of its chunk on the wire. */
   readonly chunkBytes: number;
   /** Whether other chunks may follow it: it is no fragment in the midst of one. */
@@ -43,7 +47,14 @@ export function replayEntryOf(
   if (header.type === FRAME.digests) {
     const { firstLeaf, digests } = decodeDigestPage(decodeChecked(header, payload));
     const lastLeaf = firstLeaf + Math.max(1, digests.length) - 1;
-    const ends = { endOffset: 0, chunkBytes: 0, endsChunk: true, endsLeaf: false };
+    const ends = {
+      endOffset: 0,
+      creditBytes: 0,
+      codec: 0,
+      chunkBytes: 0,
+      endsChunk: true,
+      endsLeaf: false,
+    };
     return { frame, firstLeaf, lastLeaf, ...ends };
   }
   if (header.type !== FRAME.chunk) {
@@ -58,6 +69,8 @@ export function replayEntryOf(
     firstLeaf: Math.floor(head.byteOffset / LEAF_BYTES),
     lastLeaf: Math.floor((endOffset - 1) / LEAF_BYTES),
     endOffset,
+    creditBytes: head.fragmentOffset === 0 ? head.rawBytes : 0,
+    codec: head.codec,
     chunkBytes: head.encodedBytes,
     endsChunk,
     endsLeaf: endsChunk && (endOffset % LEAF_BYTES === 0 || endOffset === byteLength),

@@ -2,7 +2,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import type { Connect } from "../connection.ts";
 import { deferred, News } from "../deferred.ts";
-import { HeadraceError, IntegrityError, ProtocolError } from "../errors.ts";
+import { ConfigError, HeadraceError, IntegrityError, ProtocolError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { LeafBitmap } from "../tensor/bitmap.ts";
@@ -10,6 +10,7 @@ import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
 import { errorOf } from "../wire/fault.ts";
 import {
+  FLAG_AGAIN,
   FLAG_LAST,
   FLAG_QUERY,
   FRAME,
@@ -17,8 +18,9 @@ import {
   type FrameHeader,
   frameName,
   readFrameHeader,
+  writeFrameHeader,
 } from "../wire/frame_header.ts";
-import type { Offer } from "../wire/messages.ts";
+import type { Complete, Offer } from "../wire/messages.ts";
 import {
   decodeBitmapPage,
   decodeNumber,
@@ -60,7 +62,8 @@ const STREAM = 1;
  *
  * Closing the stream waits for the receiver's word that it has verified everything. The stream
  * errors with a {@linkcode RetryExhaustedError} when the policy allows no further attempt, with an
- * {@linkcode IntegrityError} when the receiver lost what it had acknowledged, with the receiver's
+ * {@linkcode IntegrityError} when the receiver lost what it had acknowledged, with a
+ * {@linkcode ConfigError} for chunks compressed by what the receiver cannot undo, with the receiver's
  * own error when that is final, and with a `TypeError` for anything but whole frames of a transfer.
  *
  * @example
@@ -102,12 +105,17 @@ export function retryingWriter(
 class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   readonly #dialler: Dialler<FrameLink>;
   readonly #limits: Limits;
+  readonly #clock: Clock;
   readonly #options: RetryingWriterOptions;
   readonly #buffer = new ReplayBuffer();
   readonly #received = deferred<void>();
   #link: FrameLink | undefined;
   #offer: Offer | undefined;
-  #complete: Uint8Array | undefined;
+  #complete: Complete | undefined;
+  /** The compressions that were offered over the connection at hand. */
+  #codecs: readonly string[] = [];
+  /** Chunks sent over the connection at hand. */
+  #chunksSent = 0;
   #epoch = 0;
   #isAccepted = false;
   #isCompleteSent = false;
@@ -126,6 +134,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
 
   constructor(connect: Connect, policy: RetryPolicy, options: RetryingWriterOptions) {
     const clock = options.clock ?? systemClock;
+    this.#clock = clock;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { maxBufferedBytes = DEFAULT_BUFFERED_BYTES } = options;
@@ -171,7 +180,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     } else if (!this.#offer || this.#complete) {
       throw new TypeError(`A ${frameName(header.type)} frame cannot come here in a transfer`);
     } else if (header.type === FRAME.complete) {
-      this.#complete = frame;
+      this.#complete = decodeMessage("complete", header, payload);
     } else {
       const { byteLength } = this.#offer.descriptor;
       this.#keep(replayEntryOf(frame, header, byteLength, this.#limits));
@@ -229,19 +238,64 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     while (!isLost && !this.#isReceived && !this.#failure) {
       const again = this.#isAccepted ? this.#buffer.takeAgain() : [];
       const next = this.#buffer.next;
-      if (again.length > 0) {
-        for (const { frame } of again) await link.write(frame);
-      } else if (this.#isAccepted && next && next.endOffset <= this.#limit) {
+      if (!this.#hasRoom(link)) {
+        await Promise.race([this.#news.wait(), link.first.room.wait()]);
+      } else if (again.length > 0) {
+        for (const entry of again) await this.#writeAgain(link, entry);
+      } else if (this.#isAccepted && next && this.#mayGo(link, next)) {
+        this.#checkCodec(next);
         this.#buffer.advance();
+        if (next.endsChunk && next.endOffset > 0) this.#chunksSent++;
         await link.write(next.frame);
       } else if (this.#isAccepted && !next && this.#complete && !this.#isCompleteSent) {
         this.#isCompleteSent = true;
-        await link.write(this.#complete);
+        // What was not sent over this connection is not waited for at the other end.
+        const complete = { ...this.#complete, chunks: this.#chunksSent };
+        await link.write(encodeMessage("complete", STREAM, complete));
       } else {
-        await this.#news.wait();
+        await Promise.race([this.#news.wait(), link.first.room.wait()]);
       }
     }
     if (isLost && !this.#isReceived) await link.closed;
+  }
+
+  /** What the peer cannot undo is not offered; a chunk that needs it is an error when it comes. */
+  async #offerTo(link: FrameLink): Promise<Offer> {
+    const offer = this.#offer as Offer;
+    const { codecs } = await link.remoteHello;
+    const unknown = offer.codecs.findIndex((name) => !codecs.includes(name));
+    this.#codecs = unknown < 0 ? offer.codecs : offer.codecs.slice(0, unknown);
+    return { ...offer, codecs: this.#codecs, epoch: this.#epoch++ };
+  }
+
+  /** @throws {ConfigError} for a chunk that the peer cannot decompress. */
+  #checkCodec({ codec }: ReplayEntry): void {
+    if (codec <= this.#codecs.length) return;
+    const name = this.#offer?.codecs[codec - 1];
+    throw new ConfigError(
+      `The peer cannot undo the compression ${name}: leave CompressorStream out, or switch it on there`,
+    );
+  }
+
+  /** Whether the link may have more under way. */
+  #hasRoom(link: FrameLink): boolean {
+    const nowMs = this.#clock.now();
+    if (link.flight.isProbeDue(nowMs)) link.first.probe();
+    return link.flight.hasRoom(nowMs);
+  }
+
+  #mayGo(link: FrameLink, { endOffset, creditBytes }: ReplayEntry): boolean {
+    return endOffset <= this.#limit && link.credit.take(creditBytes);
+  }
+
+  /** A frame that was asked for again has had its credit, and says so. */
+  async #writeAgain(link: FrameLink, { frame, endOffset, endsChunk }: ReplayEntry): Promise<void> {
+    if (endOffset === 0) return link.write(frame);
+    const front = new Uint8Array(FRAME_HEADER_BYTES);
+    const header = readFrameHeader(frame, this.#limits);
+    writeFrameHeader(front, { ...header, flags: header.flags | FLAG_AGAIN });
+    if (endsChunk) this.#chunksSent++;
+    await link.write(front, frame.subarray(FRAME_HEADER_BYTES));
   }
 
   async #greet(
@@ -256,6 +310,10 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       codecs: [],
       features: [],
       maxChunkBytes: this.#limits.maxChunkBytes,
+      // Nothing is taken here.
+      connectionCredit: 0,
+      maxTransfers: 0,
+      maxRequests: 0,
       ...(this.#options.token !== undefined && { token: this.#options.token }),
     };
     const limits = this.#limits;
@@ -270,10 +328,11 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     this.#link = link;
     this.#isAccepted = false;
     this.#isCompleteSent = false;
+    this.#chunksSent = 0;
     this.#limit = 0;
     this.#have = new LeafBitmap(this.#safe.leafTotal);
     this.#buffer.rewind();
-    const offer = { ...(this.#offer as Offer), epoch: this.#epoch++ };
+    const offer = await this.#offerTo(link);
     link.send(encodeMessage("offer", STREAM, offer));
     return link;
   }

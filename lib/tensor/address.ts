@@ -73,7 +73,10 @@ export function checkAddress(address: TensorAddress): TensorAddress {
 }
 
 // `*` survives encodeURIComponent, and is a wildcard here.
-const escapeName = (name: string) => encodeURIComponent(name).replaceAll("*", "%2A");
+const escapeName = (name: string) =>
+  PLAIN.test(name) ? name : encodeURIComponent(name).replaceAll("*", "%2A");
+/** Names in which nothing is to be escaped, as nearly all are. */
+const PLAIN = /^[A-Za-z0-9_.-]+$/;
 
 /**
  * The text form, `model/partition/tensor`, each name percent-encoded.

@@ -1,8 +1,10 @@
 // This module runs in every runtime.
 import { DEFAULT_LIMITS } from "../limits.ts";
+import type { Sha256 } from "../platform/sha256.ts";
 import { LeafBitmap } from "./bitmap.ts";
 import { equalBytes } from "./bytes.ts";
 import { checkDigest, DIGEST_BYTES } from "./merkle.ts";
+import { MerkleTree } from "./merkle_tree.ts";
 import type { SourceVersion } from "./source.ts";
 
 /** What is known of one version of one tensor. */
@@ -10,6 +12,8 @@ interface Entry {
   readonly version: SourceVersion;
   readonly known: LeafBitmap;
   readonly digests: Uint8Array;
+  /** Made once all digests are known and somebody asks. */
+  tree?: Promise<MerkleTree>;
 }
 
 /**
@@ -69,6 +73,23 @@ export class DigestCache {
     );
   }
 
+  /** The tree over the digests of all leaves, at least one, where every one is known. */
+  tree(
+    key: string,
+    version: SourceVersion,
+    leafTotal: number,
+    sha256: Sha256,
+  ): Promise<MerkleTree> | undefined {
+    const entry = leafTotal === 0 ? undefined : this.#use(key, version);
+    if (!entry) return undefined;
+    if (!entry.tree) {
+      const digests = this.all(key, version, leafTotal);
+      if (!digests) return undefined;
+      entry.tree = MerkleTree.over(digests, sha256);
+    }
+    return entry.tree;
+  }
+
   /**
    * Notes the digest of one leaf. What was known of another version of the tensor is dropped.
    *
@@ -88,6 +109,7 @@ export class DigestCache {
     }
     let entry = this.#use(key, version);
     if (entry?.known.leafTotal !== leafTotal) entry = this.#add(key, version, leafTotal);
+    if (entry?.tree && !equalBytes(digest, digestAt(entry.digests, index))) delete entry.tree;
     entry?.known.set(index);
     entry?.digests.set(digest, index * DIGEST_BYTES);
   }
@@ -122,4 +144,8 @@ export class DigestCache {
     this.#digests -= this.#entries.get(key)?.known.leafTotal ?? 0;
     this.#entries.delete(key);
   }
+}
+
+function digestAt(digests: Uint8Array, index: number): Uint8Array {
+  return digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
 }

@@ -4,8 +4,8 @@ import type { Sha256 } from "../platform/sha256.ts";
 /** The length of a digest, a node and a root: SHA-256. */
 export const DIGEST_BYTES = 32;
 
-const LEAF_DOMAIN = Uint8Array.of(0x00);
-const INNER_DOMAIN = Uint8Array.of(0x01);
+const LEAF_DOMAIN = 0x00;
+const INNER_DOMAIN = 0x01;
 const NO_PARTS: readonly Uint8Array[] = [];
 
 /** @throws {RangeError} for anything but 32 bytes, which a hash of fixed parts would read differently. */
@@ -18,7 +18,8 @@ export function checkDigest(digest: Uint8Array, what: string): Uint8Array {
 
 /** The node above one leaf: `SHA-256(0x00 || leaf digest)`. */
 export function leafNode(digest: Uint8Array, sha256: Sha256): Uint8Array | Promise<Uint8Array> {
-  return sha256([LEAF_DOMAIN, checkDigest(digest, "A leaf digest")]);
+  checkDigest(digest, "A leaf digest");
+  return sha256([joined(LEAF_DOMAIN, digest)]);
 }
 
 /** The node above two: `SHA-256(0x01 || left || right)`. */
@@ -27,7 +28,15 @@ export function innerNode(
   right: Uint8Array,
   sha256: Sha256,
 ): Uint8Array | Promise<Uint8Array> {
-  return sha256([INNER_DOMAIN, left, right]);
+  return sha256([joined(INNER_DOMAIN, left, right)]);
+}
+
+/** Hashing one part takes a third of the time of hashing several. */
+function joined(domain: number, ...nodes: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(1 + nodes.length * DIGEST_BYTES);
+  bytes[0] = domain;
+  for (const [n, node] of nodes.entries()) bytes.set(node, 1 + n * DIGEST_BYTES);
+  return bytes;
 }
 
 /** How many of `leafTotal` leaves, at least two, stand left of the top: the largest power of two below it. */

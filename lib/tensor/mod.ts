@@ -33,6 +33,7 @@ export { DigestCache } from "./digest_cache.ts";
 export { DTYPES, type DType, type DTypeLayout, dtypeOfCode, isDType } from "./dtype.ts";
 export { LEAF_BYTES, leafCount, leafLength } from "./leaf.ts";
 export { DIGEST_BYTES, merkleTop } from "./merkle.ts";
+export { type PartBytes, partBytes, type TensorPart } from "./part.ts";
 export type { TransferProgress } from "./progress.ts";
 export { createRangeProof, type RangeProof, verifyRangeProof } from "./proof.ts";
 export { modelRoot, type NamedRoot, partitionRoot, tensorRoot, tensorRootOfTop } from "./root.ts";

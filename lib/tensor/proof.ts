@@ -43,11 +43,20 @@ function halves({ from, end }: Span): [Span, Span] {
 }
 
 /** The largest subtrees without a leaf of the range, left to right: their tops are the proof. */
-function siblingsOf(span: Span, range: Span): Span[] {
+function siblingsIn(span: Span, range: Span): Span[] {
   const place = placeOf(span, range);
   if (place === "outside") return [span];
   if (place === "inside") return [];
-  return halves(span).flatMap((half) => siblingsOf(half, range));
+  return halves(span).flatMap((half) => siblingsIn(half, range));
+}
+
+/**
+ * The subtrees of which a proof has the tops, left to right.
+ *
+ * @throws {RangeError} for a range that is empty or not within the tensor.
+ */
+export function siblingsOf(leafTotal: number, first: number, count: number): readonly Span[] {
+  return siblingsIn({ from: 0, end: leafTotal }, checkRange(first, count, leafTotal));
 }
 
 function checkRange(first: number, count: number, leafTotal: number): Span {
@@ -89,8 +98,7 @@ export async function createRangeProof(
   count: number,
   sha256: Sha256,
 ): Promise<Uint8Array> {
-  const range = checkRange(first, count, digests.length);
-  const siblings = siblingsOf({ from: 0, end: digests.length }, range);
+  const siblings = siblingsOf(digests.length, first, count);
   const proof = new Uint8Array(siblings.length * DIGEST_BYTES);
   for (const [place, { from, end }] of siblings.entries()) {
     proof.set(await merkleTop(digests.slice(from, end), sha256), place * DIGEST_BYTES);
@@ -135,7 +143,7 @@ export async function verifyRangeProof(
   checkDigest(root, "A root");
   for (const digest of digests) checkDigest(digest, "A leaf digest");
 
-  const wanted = siblingsOf(whole, range).length * DIGEST_BYTES;
+  const wanted = siblingsIn(whole, range).length * DIGEST_BYTES;
   if (proof.byteLength !== wanted) {
     throw new IntegrityError(
       "transit",

@@ -33,6 +33,11 @@ export interface TensorSink {
   buffer?(index: number): Uint8Array;
   /** Takes a verified leaf; the bytes may be reused once the promise is kept. */
   write(leaf: LeafDigest, bytes: Uint8Array): Promise<void>;
+  /**
+   * The tensor, whose outermost dimension was only the most that may come, turned out to be this;
+   * told before its last leaf. A sink without this takes only tensors whose length is known.
+   */
+  settle?(descriptor: TensorDescriptor): void;
   /** All leaves are here and the root matches. */
   commit(root: Uint8Array | undefined): Promise<void>;
   /** Lets go, keeping what is verified. */
@@ -46,6 +51,8 @@ export interface PushOrigin {
   readonly instance: Uint8Array;
   /** What the other end calls itself. */
   readonly node: string;
+  /** Whether the descriptor's outermost dimension is only the most that may come. */
+  readonly openEnded?: boolean;
   /** Settles when the connection that the tensor comes over has ended. */
   readonly over: Promise<unknown>;
 }

@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import type { AddressPattern, TensorAddress } from "./address.ts";
+import type { LeafRange } from "./bitmap.ts";
 import type { TensorDescriptor } from "./descriptor.ts";
 
 /**
@@ -25,6 +26,26 @@ export interface TensorSource {
    * They stay what they are, and must not be written.
    */
   lend?(byteOffset: number, byteLength: number): Promise<Uint8Array>;
+  /**
+   * Waits until these bytes are there to be read: for a source that others fill in their own time.
+   * Reading them is then not held up by anybody.
+   */
+  ready?(byteOffset: number, byteLength: number): Promise<void>;
+  /**
+   * Whether the outermost dimension of the descriptor is only the most that may come; `peekEnd`
+   * then tells where it ends.
+   */
+  readonly isOpenEnded?: boolean;
+  /**
+   * Makes sure that a byte past `byteOffset` is there, or that none comes.
+   *
+   * @returns the tensor's length, once that is known.
+   */
+  peekEnd?(byteOffset: number): Promise<number | undefined>;
+  /** These leaves are safe at the other end: a source that cannot be read again may let go of them. */
+  acknowledged?(ranges: readonly LeafRange[]): void;
+  /** The digests of what has been read, kept by a source that cannot be read again. */
+  readonly leafDigests?: Map<number, Uint8Array>;
   /** Gives back what the source holds open. */
   close?(): Promise<void>;
 }

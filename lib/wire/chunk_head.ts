@@ -32,10 +32,11 @@ export function writeChunkFront(
   stream: number,
   head: ChunkHead,
   dataBytes: number,
+  flags = 0,
 ): void {
   writeFrameHeader(into, {
     type: FRAME.chunk,
-    flags: 0,
+    flags,
     stream,
     payloadBytes: CHUNK_HEAD_BYTES + dataBytes,
   });

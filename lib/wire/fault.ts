@@ -23,9 +23,10 @@ export function faultOf(error: unknown): Fault {
   if (error instanceof HeadraceError) {
     // Cut text may end in half a character, which is no text to the other end.
     const message = error.message.slice(0, MAX_MESSAGE_CHARS).toWellFormed();
-    return { code: error.code, retryable: error.retryable, message };
+    const code = error instanceof RemoteError ? error.remoteCode : error.code;
+    return { code, retryable: error.retryable, message };
   }
-  const aborted = error instanceof Error && error.name === "AbortError";
+  const aborted = error instanceof Error && /^(Abort|Timeout)Error$/.test(error.name);
   return aborted
     ? { code: "cancelled", retryable: false, message: "cancelled" }
     : { code: "internal", retryable: false, message: "the peer failed inside" };

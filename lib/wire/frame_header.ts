@@ -24,8 +24,19 @@ export const FRAME = {
   receipt: 0x1a,
   cancel: 0x1b,
   phase: 0x1c,
+  reprioritise: 0x1d,
+  pause: 0x1e,
+  tensor: 0x1f,
   list: 0x20,
   listing: 0x21,
+  subscribe: 0x22,
+  notify: 0x23,
+  unsubscribe: 0x24,
+  extent: 0x25,
+  proof: 0x26,
+  requests: 0x27,
+  receipts: 0x28,
+  lane: 0x30,
 } as const;
 
 /** The number of a frame type. */
@@ -35,12 +46,18 @@ export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 export const FLAG_LAST = 0x01;
 /** On HAVE: the digests of these leaves are asked for. On DIGESTS: they are the answer. */
 export const FLAG_QUERY = 0x02;
+/** On CHUNK: its bytes were asked for again, and have had their credit. */
+export const FLAG_AGAIN = 0x04;
 
 /** Types from here on may be skipped by a peer that does not know them. */
 export const FIRST_SKIPPABLE_TYPE = 0x80;
 
 export const FRAME_HEADER_BYTES = 16;
 export const CHUNK_HEAD_BYTES = 32;
+/** The most data that a TENSOR frame carries. */
+export const MAX_TENSOR_DATA_BYTES: number = 64 * 1024;
+/** The most that a TENSOR frame says before its data. */
+export const MAX_TENSOR_HEAD_BYTES = 4096;
 
 const CHECK_SEED = 0x68647263;
 const CHECKED_BYTES = 12;
@@ -66,16 +83,33 @@ const CONTROL = new Set<number>([
   FRAME.receipt,
   FRAME.cancel,
   FRAME.phase,
+  FRAME.reprioritise,
+  FRAME.pause,
   FRAME.list,
+  FRAME.subscribe,
+  FRAME.notify,
+  FRAME.unsubscribe,
+  FRAME.extent,
+  FRAME.lane,
 ]);
 
-/** Types that are about the connection and travel on stream 0; ERROR travels on any. */
-const OF_CONNECTION = new Set<number>([FRAME.hello, FRAME.goodbye, FRAME.ping, FRAME.pong]);
+/** Types that are about the connection and travel on stream 0. */
+const OF_CONNECTION = new Set<number>([
+  FRAME.hello,
+  FRAME.goodbye,
+  FRAME.ping,
+  FRAME.pong,
+  FRAME.receipts,
+  FRAME.lane,
+]);
+/** Types that are about the connection or about a stream. */
+const OF_ANY = new Set<number>([FRAME.error, FRAME.credit]);
 /** The flags that a type may carry; none where it is not listed. */
 const FLAGS = new Map<number, number>([
   [FRAME.have, FLAG_LAST | FLAG_QUERY],
   [FRAME.digests, FLAG_LAST | FLAG_QUERY],
   [FRAME.listing, FLAG_LAST],
+  [FRAME.chunk, FLAG_AGAIN],
 ]);
 
 /** Whether the type's payload is a CBOR map. */
@@ -100,6 +134,7 @@ export function writeFrameHeader(into: Uint8Array, header: FrameHeader): void {
 /** The most that a payload of this type may take. */
 export function maxPayloadBytes(type: number, limits: Limits = DEFAULT_LIMITS): number {
   if (type === FRAME.chunk) return CHUNK_HEAD_BYTES + limits.maxChunkBytes;
+  if (type === FRAME.tensor) return MAX_TENSOR_HEAD_BYTES + MAX_TENSOR_DATA_BYTES;
   return isControlType(type) ? limits.maxControlBytes : limits.maxPageBytes;
 }
 
@@ -131,7 +166,7 @@ export function readFrameHeader(bytes: Uint8Array, limits: Limits = DEFAULT_LIMI
   if (isKnown && (view.getUint16(2, true) !== 0 || (flags & ~(FLAGS.get(type) ?? 0)) !== 0)) {
     throw new ProtocolError(`The peer set reserved bits in the header of a ${name} frame`);
   }
-  if (isKnown && type !== FRAME.error && (stream === 0) !== OF_CONNECTION.has(type)) {
+  if (isKnown && !OF_ANY.has(type) && (stream === 0) !== OF_CONNECTION.has(type)) {
     throw new ProtocolError(`The peer sent a ${name} frame on stream ${stream}`);
   }
   const cap = maxPayloadBytes(header.type, limits);

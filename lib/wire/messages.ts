@@ -27,6 +27,16 @@ export interface Hello {
   readonly features: readonly string[];
   /** The largest chunk this peer takes. */
   readonly maxChunkBytes: number;
+  /** Bytes of chunks, before compression, that this peer takes before it says more. */
+  readonly connectionCredit: number;
+  /** Streams that the other end may have open at once. */
+  readonly maxTransfers: number;
+  /** Entries of request lists that the other end may have unanswered at once. */
+  readonly maxRequests: number;
+  /** What further lanes of the connection show; absent where there can be none. */
+  readonly laneKey?: Uint8Array | undefined;
+  /** How many lanes an accepter takes in all; 1 where it is left out. */
+  readonly maxLanes?: number | undefined;
   readonly token?: string | undefined;
 }
 
@@ -53,6 +63,10 @@ export interface Request {
   readonly digest: DigestMode;
   /** The version to which the requester is bound; another one is refused. */
   readonly version?: Uint8Array | undefined;
+  /** Only these bytes are wanted, from the first to before the second. */
+  readonly bytes?: readonly [number, number] | undefined;
+  /** Only these of the outermost dimension are wanted, from the first to before the second. */
+  readonly rows?: readonly [number, number] | undefined;
 }
 
 /** Says what is about to be sent. */
@@ -67,6 +81,10 @@ export interface Offer {
   /** What the numbers in chunk heads mean, counted from 1. */
   readonly codecs: readonly string[];
   readonly chunkBytes: number;
+  /** The outermost dimension, and with it the length, is the most that may come; EXTENT says the rest. */
+  readonly open?: boolean | undefined;
+  /** The tensor's root, in the answer to a request for a part, where the sender knows it already. */
+  readonly root?: Uint8Array | undefined;
 }
 
 /** Starts the chunks of an offer. */
@@ -80,8 +98,10 @@ export interface Complete {
   readonly byteLength: number;
   /** The source's version after its last read. */
   readonly version: Uint8Array;
-  /** The tensor's root, unless the digest mode is `none`. */
+  /** The tensor's root, unless the digest mode is `none` or only a part was asked for. */
   readonly root?: Uint8Array | undefined;
+  /** Chunks sent in this attempt, repeats included: with several lanes some may still be on their way. */
+  readonly chunks: number;
 }
 
 /** The receiver's last word on a transfer. */
@@ -93,6 +113,44 @@ export interface Receipt {
 export interface Phase {
   readonly phase: string;
   readonly bytes: number;
+}
+
+/** Another priority, from now on. */
+export interface Reprioritise {
+  readonly priority: number;
+}
+
+/** Whether a transfer is to stand still. */
+export interface Pause {
+  readonly paused: boolean;
+}
+
+/** What an open tensor turned out to be. */
+export interface Extent {
+  readonly descriptor: TensorDescriptor;
+}
+
+/** Asks to be told what changes. */
+export interface Subscribe {
+  readonly pattern: AddressPattern;
+  /** Whether what is there already is told as well. */
+  readonly initial: boolean;
+}
+
+/** Tells of one tensor that is subscribed to. */
+export interface Notify {
+  readonly kind: "here" | "changed" | "gone";
+  /** Counts the changes of a subscription: what belongs to a lower one is old. */
+  readonly change: number;
+  readonly address: TensorAddress;
+  readonly descriptor?: TensorDescriptor | undefined;
+  readonly version?: Uint8Array | undefined;
+}
+
+/** The first frame of a further lane. */
+export interface Lane {
+  readonly lane: number;
+  readonly key: Uint8Array;
 }
 
 /** Asks what is there. */
@@ -114,7 +172,14 @@ export interface Messages {
   receipt: Receipt;
   cancel: Fault;
   phase: Phase;
+  reprioritise: Reprioritise;
+  pause: Pause;
+  extent: Extent;
   list: List;
+  subscribe: Subscribe;
+  notify: Notify;
+  unsubscribe: Record<never, never>;
+  lane: Lane;
 }
 
 type Schema<T> = v.GenericSchema<unknown, T>;
@@ -143,6 +208,9 @@ const passes = (check: () => unknown): boolean => {
 
 const id = bytes(16, 16);
 const version = bytes(0, 32);
+const root = bytes(32, 32);
+// Whether the tensor has such a part is for whoever answers: it refuses the request, not the peer.
+const span = v.strictTuple([u53, u53]);
 const digest = v.picklist(["sha256", "none"]);
 const priority = v.pipe(u53, v.maxValue(255));
 const name = text(DEFAULT_LIMITS.maxNameBytes);
@@ -186,18 +254,28 @@ export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = 
     codecs: texts(32, 32),
     features: texts(64, 64),
     maxChunkBytes: v.pipe(u53, v.minValue(MIN_CHUNK_BYTES)),
+    connectionCredit: u53,
+    maxTransfers: u53,
+    maxRequests: u53,
+    laneKey: v.optional(id),
+    maxLanes: v.optional(u53),
     token: v.optional(text(DEFAULT_LIMITS.maxTokenBytes)),
   }),
   goodbye: v.object({ message: v.optional(text(2048)) }),
   error: fault,
-  request: v.object({
-    id,
-    epoch: u53,
-    address,
-    priority,
-    digest,
-    version: v.optional(version),
-  }),
+  request: v.pipe(
+    v.object({
+      id,
+      epoch: u53,
+      address,
+      priority,
+      digest,
+      version: v.optional(version),
+      bytes: v.optional(span),
+      rows: v.optional(span),
+    }),
+    v.check(({ bytes, rows }) => !bytes || !rows, "bytes and rows at once"),
+  ),
   offer: v.object({
     id,
     epoch: u53,
@@ -208,11 +286,33 @@ export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = 
     digest,
     codecs: texts(32, 32),
     chunkBytes: v.pipe(u53, v.minValue(MIN_CHUNK_BYTES)),
+    open: v.optional(v.boolean()),
+    root: v.optional(root),
   }),
   accept: v.object({ limit: u53 }),
-  complete: v.object({ byteLength: u53, version, root: v.optional(bytes(32, 32)) }),
+  complete: v.object({ byteLength: u53, version, root: v.optional(root), chunks: u53 }),
   receipt: v.object({ complete: v.boolean() }),
   cancel: fault,
   phase: v.object({ phase: text(32), bytes: u53 }),
+  reprioritise: v.object({ priority }),
+  pause: v.object({ paused: v.boolean() }),
+  extent: v.object({ descriptor }),
   list: v.object({ pattern, roots: v.boolean() }),
+  subscribe: v.object({ pattern, initial: v.boolean() }),
+  notify: v.pipe(
+    v.object({
+      kind: v.picklist(["here", "changed", "gone"]),
+      change: u53,
+      address,
+      descriptor: v.optional(descriptor),
+      version: v.optional(version),
+    }),
+    v.check(
+      ({ kind, descriptor, version }) =>
+        [descriptor, version].every((field) => (field === undefined) === (kind === "gone")),
+      "what is there has a descriptor and a version, what is gone has neither",
+    ),
+  ),
+  unsubscribe: v.object({}),
+  lane: v.object({ lane: v.pipe(u53, v.minValue(1)), key: id }),
 };

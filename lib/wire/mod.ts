@@ -11,6 +11,7 @@ export { errorOf, faultOf } from "./fault.ts";
 export {
   CHUNK_HEAD_BYTES,
   FIRST_SKIPPABLE_TYPE,
+  FLAG_AGAIN,
   FLAG_LAST,
   FLAG_QUERY,
   FRAME,
@@ -19,6 +20,7 @@ export {
   type FrameType,
   frameName,
   isControlType,
+  MAX_TENSOR_DATA_BYTES,
   maxPayloadBytes,
   readFrameHeader,
   writeFrameHeader,
@@ -29,15 +31,21 @@ export type {
   Accept,
   Complete,
   DigestMode,
+  Extent,
   Fault,
   Goodbye,
   Hello,
+  Lane,
   List,
   Messages,
+  Notify,
   Offer,
+  Pause,
   Phase,
   Receipt,
+  Reprioritise,
   Request,
+  Subscribe,
 } from "./messages.ts";
 export {
   type BitmapPage,
@@ -45,11 +53,14 @@ export {
   decodeBitmapPage,
   decodeDigestPage,
   decodeNumber,
+  decodeProof,
   decodeRanges,
   encodeBitmapPage,
   encodeDigestPage,
   encodeNumber,
+  encodeProof,
   encodeRanges,
+  type ProofPage,
 } from "./pages.ts";
 export {
   beginsPreamble,
@@ -61,4 +72,12 @@ export {
   PREAMBLE_BYTES,
   type VersionRange,
 } from "./preamble.ts";
+export { decodeReceipts, encodeReceipts, type StreamRun } from "./receipts.ts";
+export { decodeRequestList, encodeRequestList, type RequestList } from "./request_list.ts";
+export {
+  decodeTensorFrame,
+  encodeTensorFront,
+  type TensorFrame,
+  type TensorPush,
+} from "./tensor_frame.ts";
 export { xxh32 } from "./xxh32.ts";

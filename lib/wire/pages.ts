@@ -116,6 +116,32 @@ export function decodeRanges(body: Uint8Array, leafTotal: number): LeafRange[] {
   return ranges;
 }
 
+/** A proof that the leaves from `first` on, `count` of them, belong to a tensor. */
+export interface ProofPage {
+  readonly first: number;
+  readonly count: number;
+  /** 32 bytes each, as `createRangeProof` gives them. */
+  readonly hashes: Uint8Array;
+}
+
+/** PROOF's body. */
+export function encodeProof({ first, count, hashes }: ProofPage): Uint8Array {
+  const body = new Uint8Array(RANGE_BYTES + hashes.byteLength);
+  body.set(encodeRanges([{ first, count }]));
+  body.set(hashes, RANGE_BYTES);
+  return body;
+}
+
+/** @throws {ProtocolError} for a body that is not a range below `leafTotal` and whole hashes. */
+export function decodeProof(body: Uint8Array, leafTotal: number): ProofPage {
+  const [range] = decodeRanges(body.subarray(0, RANGE_BYTES), leafTotal);
+  const hashes = body.slice(RANGE_BYTES);
+  if (!range || hashes.byteLength % DIGEST_BYTES !== 0) {
+    throw new ProtocolError("The peer sent a proof that ends inside a hash");
+  }
+  return { first: range.first, count: range.count, hashes };
+}
+
 /** CREDIT's body: an absolute offset; PING's and PONG's: a number to be sent back. */
 export function encodeNumber(value: number): Uint8Array {
   const body = new Uint8Array(8);

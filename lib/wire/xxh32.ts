@@ -10,10 +10,13 @@ const P5 = 0x165667b1 | 0;
 // From this length on, the faster loop gains more than asking for the byte order costs.
 const WORDS_MIN_BYTES = 1024;
 
-const isLittleEndian = (): boolean => new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+/** The four accumulators of the call at hand. */
+const lanes = new Int32Array(4);
+
+const isLittleEndian: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** Takes in pairs of 16-byte stripes as words: two rounds a turn is a third faster than one. */
-function mixWords(lanes: Int32Array, words: Int32Array): void {
+function mixWords(words: Int32Array): void {
   let a = lanes[0] as number;
   let b = lanes[1] as number;
   let c = lanes[2] as number;
@@ -44,7 +47,7 @@ function mixWords(lanes: Int32Array, words: Int32Array): void {
 }
 
 /** Takes in 16-byte stripes at any alignment on any machine. */
-function mixStripes(lanes: Int32Array, view: DataView, start: number, end: number): void {
+function mixStripes(view: DataView, start: number, end: number): void {
   let a = lanes[0] as number;
   let b = lanes[1] as number;
   let c = lanes[2] as number;
@@ -65,7 +68,7 @@ function mixStripes(lanes: Int32Array, view: DataView, start: number, end: numbe
   lanes[3] = d;
 }
 
-function merge(lanes: Int32Array): number {
+function merge(): number {
   const a = lanes[0] as number;
   const b = lanes[1] as number;
   const c = lanes[2] as number;
@@ -94,24 +97,33 @@ function merge(lanes: Int32Array): number {
  */
 export function xxh32(bytes: Uint8Array, seed: number = 0): number {
   const length = bytes.byteLength;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
   const basis = seed | 0;
   let hash = (basis + P5) | 0;
   let at = 0;
   if (length >= 16) {
-    const lanes = Int32Array.of(basis + P1 + P2, basis + P2, basis, basis - P1);
-    if (length >= WORDS_MIN_BYTES && bytes.byteOffset % 4 === 0 && isLittleEndian()) {
+    lanes[0] = basis + P1 + P2;
+    lanes[1] = basis + P2;
+    lanes[2] = basis;
+    lanes[3] = basis - P1;
+    if (length >= WORDS_MIN_BYTES && bytes.byteOffset % 4 === 0 && isLittleEndian) {
       at = length - (length % 32);
-      mixWords(lanes, new Int32Array(bytes.buffer, bytes.byteOffset, at / 4));
+      mixWords(new Int32Array(bytes.buffer, bytes.byteOffset, at / 4));
     }
     const end = length - (length % 16);
-    mixStripes(lanes, view, at, end);
-    hash = merge(lanes);
+    if (at < end) {
+      mixStripes(new DataView(bytes.buffer, bytes.byteOffset, length), at, end);
+    }
+    hash = merge();
     at = end;
   }
   hash = (hash + length) | 0;
   for (; at + 4 <= length; at += 4) {
-    hash = (hash + Math.imul(view.getInt32(at, true), P3)) | 0;
+    const word =
+      (bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24);
+    hash = (hash + Math.imul(word, P3)) | 0;
     hash = Math.imul((hash << 17) | (hash >>> 15), P4);
   }
   for (; at < length; at++) {

@@ -1,9 +1,33 @@
-// A link that turns bits, and does nothing else.
+// A link that turns bits of chunks, and does nothing else.
 import type { Connection } from "../../lib/connection.ts";
-import { FaultyConnection } from "../../lib/testing/faulty_connection.ts";
+import { FrameParser } from "../../lib/wire/frame_parser.ts";
 
-/** The connection, with one bit turned in each of the bytes that arrive at these places. */
+/** The connection, with one bit turned in each of these bytes of what chunks carry, in order of arrival. */
 export function damagedConnection(connection: Connection, places: readonly number[]): Connection {
-  const received = places.map((atByte) => ({ kind: "flip", atByte, bits: 1 }) as const);
-  return new FaultyConnection(connection, { received });
+  let arrivedBytes = 0;
+  const parser = new FrameParser({
+    frame: () => {},
+    chunk: () => {},
+    chunkData: (bytes) => {
+      for (const place of places) {
+        const at = place - arrivedBytes;
+        if (at >= 0 && at < bytes.byteLength) bytes[at] = (bytes[at] as number) ^ 1;
+      }
+      arrivedBytes += bytes.byteLength;
+    },
+  });
+  const bend = new TransformStream<Uint8Array, Uint8Array>({
+    transform(bytes, controller) {
+      const own = bytes.slice();
+      parser.push(own);
+      controller.enqueue(own);
+    },
+  });
+  return {
+    remote: connection.remote,
+    readable: connection.readable.pipeThrough(bend),
+    writable: connection.writable,
+    closed: connection.closed,
+    close: (error) => connection.close(error),
+  };
 }

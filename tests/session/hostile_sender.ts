@@ -7,9 +7,10 @@ import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import { tensorRoot } from "../../lib/tensor/root.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
 import { decodeMessage, encodeChecked } from "../../lib/wire/control.ts";
-import { FLAG_LAST, FLAG_QUERY, FRAME } from "../../lib/wire/frame_header.ts";
+import { FLAG_AGAIN, FLAG_LAST, FLAG_QUERY, FRAME } from "../../lib/wire/frame_header.ts";
 import type { Offer } from "../../lib/wire/messages.ts";
 import { decodeRanges, encodeDigestPage } from "../../lib/wire/pages.ts";
+import { xxh32 } from "../../lib/wire/xxh32.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { sameBytes } from "../streams/support.ts";
@@ -28,7 +29,7 @@ interface Scene {
   readonly stream: number;
   readonly offer: Offer;
   digests(first: number, ...digests: Uint8Array[]): Promise<void>;
-  leaf(index: number): Promise<void>;
+  leaf(index: number, flags?: number): Promise<void>;
   complete(root?: Uint8Array): Promise<void>;
   end(): Promise<void>;
 }
@@ -76,13 +77,19 @@ async function scene(
     stream,
     offer,
     digests,
-    leaf: async (index) => {
+    leaf: async (index, flags = 0) => {
       await digests(index, await sha256([leafAt(index)]));
-      await raw.chunk(stream, index * LEAF, leafAt(index));
+      const bytes = leafAt(index);
+      await raw.chunk(stream, index * LEAF, bytes, xxh32(bytes), flags);
     },
     complete: (root) => {
       const { version } = offer;
-      return raw.message("complete", stream, { byteLength, version, ...(root && { root }) });
+      return raw.message("complete", stream, {
+        byteLength,
+        version,
+        chunks: 0,
+        ...(root && { root }),
+      });
     },
     end: async () => {
       raw.close();
@@ -261,7 +268,7 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     assert.deepEqual(asked, [{ first: 0, count: 1 }]);
     const root = await rootOf(one.offer.descriptor, 3);
     await one.complete(root); // said before the request was heard: another one follows
-    await one.leaf(0);
+    await one.leaf(0, FLAG_AGAIN);
     await one.complete(root);
     await one.transfer.done;
     assert.isTrue(sameBytes(one.sink().bytes, BYTES.subarray(0, 3 * LEAF)));
@@ -274,15 +281,16 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     for (const digest of ["none", "sha256"] as const) {
       const one = await scene(LEAF, { digest });
       await one.raw.nextMessage("accept");
-      const sendDamaged = async () => {
+      const sendDamaged = async (flags: number) => {
         if (digest === "sha256") await one.digests(0, new Uint8Array(32));
-        await one.raw.chunk(one.stream, 0, leafAt(0), ...(digest === "none" ? [1] : []));
+        const checksum = digest === "none" ? 1 : xxh32(leafAt(0));
+        await one.raw.chunk(one.stream, 0, leafAt(0), checksum, flags);
       };
       for (let pass = 0; pass < 3; pass++) {
-        await sendDamaged();
+        await sendDamaged(pass === 0 ? 0 : FLAG_AGAIN);
         await one.raw.next(FRAME.refetch);
       }
-      await sendDamaged();
+      await sendDamaged(FLAG_AGAIN);
       const error = await assertRejects(() => one.transfer.done, IntegrityError, /again and again/);
       assert.equal(error.where, "transit");
       assert.equal(error.byteOffset, 0);
@@ -302,7 +310,8 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     const asked = decodeRanges(await one.raw.nextBody(FRAME.refetch), 4);
     assert.deepEqual(asked, [{ first: 2, count: 1 }]);
     await one.digests(0, ...digests);
-    await one.raw.chunk(one.stream, 0, BYTES.subarray(0, 4 * LEAF));
+    const all = BYTES.subarray(0, 4 * LEAF);
+    await one.raw.chunk(one.stream, 0, all, xxh32(all), FLAG_AGAIN);
     await one.complete(await rootOf(one.offer.descriptor, 4));
     await one.transfer.done;
     assert.deepEqual([...one.sink().written].sort(), [0, 1, 2, 3]);
@@ -323,7 +332,7 @@ export const hostileSenderSuite: Suite = ({ test }) => {
       await one.raw.send(encodeChecked(FRAME.digests, one.stream, page, FLAG_QUERY | FLAG_LAST));
       const asked = decodeRanges(await one.raw.nextBody(FRAME.refetch), 2);
       assert.deepEqual(asked, [{ first: 1, count: 1 }]);
-      await one.leaf(1);
+      await one.leaf(1, FLAG_AGAIN);
       await one.complete(new Uint8Array(32));
     }
     await one.raw.next(FRAME.have);
@@ -355,7 +364,7 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     await one.raw.nextMessage("accept");
     await one.leaf(0);
     const root = await rootOf(one.offer.descriptor, 1);
-    const complete = { byteLength: LEAF, version: Uint8Array.of(2), root };
+    const complete = { byteLength: LEAF, version: Uint8Array.of(2), root, chunks: 0 };
     await one.raw.message("complete", one.stream, complete);
     const error = await assertRejects(() => one.transfer.done, IntegrityError, /changed while/);
     assert.equal(error.where, "source");

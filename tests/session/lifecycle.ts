@@ -4,7 +4,6 @@ import { LimitError, ProtocolError, RemoteError, TransportError } from "../../li
 import { sha256 } from "../../lib/platform/sha256.ts";
 import { PeerHost } from "../../lib/session/host.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
-import { Turns } from "../../lib/session/turns.ts";
 import type { TensorAddress } from "../../lib/tensor/address.ts";
 import { tensorRoot } from "../../lib/tensor/root.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
@@ -312,20 +311,5 @@ export const lifecycleSuite: Suite = ({ test }) => {
     assert.isEmpty(await client.list());
     await client.close();
     await host.close();
-  });
-
-  test("turns: the highest priority goes first, equals in order, and each turn comes back once", async () => {
-    const turns = new Turns(1);
-    const order: number[] = [];
-    const first = await turns.take(0);
-    const waiting = [50, 200, 50, 100].map(async (priority, n) => {
-      const release = await turns.take(priority);
-      order.push(n);
-      release();
-      release();
-    });
-    first();
-    await Promise.all(waiting);
-    assert.deepEqual(order, [1, 3, 0, 2]);
   });
 };

@@ -1,7 +1,9 @@
 import { assert } from "chai";
 import fc from "fast-check";
+import { deferred } from "../../lib/deferred.ts";
 import { IntegrityError, LimitError, SourceNotRewindableError } from "../../lib/errors.ts";
 import { MemorySink } from "../../lib/session/memory_sink.ts";
+import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import { StreamSource, type StreamSourceOptions } from "../../lib/session/stream_source.ts";
 import type { TensorDescriptor } from "../../lib/tensor/descriptor.ts";
@@ -10,6 +12,7 @@ import { costExponent, countWork, totalWork } from "../complexity.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { countedSource, patterned, sameBytes, turns } from "../streams/support.ts";
+import { damagedConnection } from "./damaged_connection.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -341,5 +344,66 @@ export const streamSourceSuite: Suite = ({ test }) => {
     await sender.streamTensor(address, source).done;
     assert.isTrue(sameBytes(sink?.bytes ?? new Uint8Array(), content));
     await source.close();
+  });
+
+  test("stream source: one whose stream stands still holds up no other transfer", async () => {
+    const [here, there] = connectionPair();
+    const sinks = new MemoryStore();
+    await using _receiver = new TensorPeer(there, { accepted: true, sinks });
+    await using sender = new TensorPeer(here);
+    const address = (tensor: string) => ({ model: "m", partition: "p", tensor });
+    // Each gives its first half and then nothing, for as long as anybody waits.
+    const standing = [3 * MiB, 3 * MiB, 3 * MiB, 4 * KiB, 4 * KiB].map((byteLength, n) => {
+      const stream = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(content.subarray(0, byteLength / 2)),
+      });
+      const shape = n === 0 ? [Infinity] : [byteLength];
+      const tensor = { dtype: "U8", shape, openEnded: n === 0 } as const;
+      const source = new StreamSource(stream, tensor);
+      return { source, push: sender.streamTensor(address(`standing ${n}`), source) };
+    });
+    await turns(200);
+    await sender.streamTensor(address("large"), content).done;
+    await sender.streamTensor(address("small"), leafOf(0).subarray(0, 100)).done;
+    assert.isTrue(sameBytes(sinks.get(address("large"))?.bytes ?? new Uint8Array(), content));
+    for (const { source, push } of standing) {
+      assert.equal(push.status, "in_progress");
+      push.cancel();
+      await push.done.catch(() => {});
+      await source.close();
+    }
+  });
+
+  test("stream source: a leaf is sent again while the stream stands still", async () => {
+    const [here, there] = connectionPair();
+    const sinks = new MemoryStore();
+    await using _receiver = new TensorPeer(damagedConnection(there, [0.5 * MiB]), {
+      accepted: true,
+      sinks,
+    });
+    await using sender = new TensorPeer(here);
+    const { promise: goOn, resolve } = deferred<void>();
+    let given = 0;
+    const stream = new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          // The rest comes only when the first leaf is safe at the other end.
+          if (given === 1) await goOn;
+          controller.enqueue(leafOf(given++));
+          if (given === 3) controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const source = new StreamSource(stream, { dtype: "U8", shape: [3 * MiB] });
+    const address = { model: "m", partition: "p", tensor: "t" };
+    const push = sender.streamTensor(address, source);
+    const watched = push.watch({ intervalMs: 1 }).getReader();
+    for (let next = await watched.read(); !next.done; next = await watched.read()) {
+      if (next.value.wireBytes >= 2 * MiB) resolve();
+    }
+    await push.done;
+    const bytes = sinks.get(address)?.bytes ?? new Uint8Array();
+    assert.isTrue(sameBytes(bytes, content.subarray(0, 3 * MiB)));
   });
 };

@@ -3,6 +3,7 @@ import { deflate } from "../../lib/codec/deflate.ts";
 import { NotFoundError, StorageError, UnauthorisedError } from "../../lib/errors.ts";
 import { sha256 } from "../../lib/platform/sha256.ts";
 import { ByteSource } from "../../lib/session/byte_source.ts";
+import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import type { TensorPeerOptions } from "../../lib/session/peer_options.ts";
 import { tensorRoot } from "../../lib/tensor/root.ts";
@@ -165,6 +166,18 @@ export const sessionTransfersSuite: Suite = ({ test }) => {
     assert.isEmpty(client.transfers);
     await client.close();
     await server.close();
+  });
+
+  test("session: a tensor is asked for right into a store, small or large", async () => {
+    const store = new MemoryStore();
+    for (const bytes of [tensorBytes(100), tensorBytes(2.5 * LEAF)]) {
+      const source = new TestSource(bytes);
+      const [client, server] = peerPair({ store: storeOf([WEIGHTS, source]) });
+      await client.requestTensor(WEIGHTS, { into: store }).done;
+      assert.isTrue(sameBytes(store.get(WEIGHTS)?.bytes ?? new Uint8Array(), bytes));
+      await client.close();
+      await server.close();
+    }
   });
 
   test("session: a sink of the requester's own is let go once, whatever comes", async () => {

@@ -175,7 +175,11 @@ export const frameDecoderStreamSuite: Suite = ({ test }) => {
       ...Uint8Array[],
     ];
     const complete = rest.at(-1) as Uint8Array;
-    const onStream3 = encodeMessage("complete", 3, { byteLength: 700, version: new Uint8Array() });
+    const onStream3 = encodeMessage("complete", 3, {
+      byteLength: 700,
+      version: new Uint8Array(),
+      chunks: 1,
+    });
     const answer = encodeChecked(
       FRAME.digests,
       1,

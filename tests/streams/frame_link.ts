@@ -127,8 +127,10 @@ export const frameLinkSuite: Suite = ({ test }) => {
     const { raw, clock, opened } = accepting();
     await raw.greet();
     const link = await opened;
+    // The first measures the round trip, before anything else is on its way.
+    const first = decodeNumber(await raw.nextBody(FRAME.ping));
     await clock.advance(5_000);
-    assert.equal(decodeNumber(await raw.nextBody(FRAME.ping)), 0);
+    assert.isAbove(decodeNumber(await raw.nextBody(FRAME.ping)), first);
     await clock.advance(20_000);
     await raw.send(encodeChecked(FRAME.pong, 0, encodeNumber(0)));
     await settle();

@@ -1,6 +1,7 @@
 import { assert } from "chai";
 import type { Connect } from "../../lib/connection.ts";
 import {
+  ConfigError,
   IntegrityError,
   RetryExhaustedError,
   TransportError,
@@ -281,6 +282,23 @@ export const retryingWriterSuite: Suite = ({ test }) => {
     for (const { server } of links) await server.closed.catch(() => {});
     await reader.cancel();
     await closeAll();
+  });
+
+  test("retrying writer: compression that the receiver cannot undo is an error, unused it is not", async () => {
+    for (const isUsed of [false, true]) {
+      const bytes = isUsed ? new Uint8Array(3 * LEAF) : patterned(3 * LEAF);
+      const sinks = new OneSink();
+      const [near, far] = connectionPair();
+      const server = new TensorPeer(far, { sinks, codecs: [], accepted: true });
+      const piped = push(bytes, async () => near);
+      if (isUsed) {
+        await assertRejects(() => piped, ConfigError, /cannot undo the compression deflate/);
+      } else {
+        await piped;
+        assert.isTrue(sameBytes(sinks.sink?.bytes ?? new Uint8Array(), bytes));
+      }
+      await server.close();
+    }
   });
 
   test("retrying writer: a wrong token is final and stays out of every message", async () => {

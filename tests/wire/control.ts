@@ -16,12 +16,21 @@ function read(kind: keyof Messages, body: Uint8Array): unknown {
 }
 
 function messageOf(kind: keyof Messages): Record<string, unknown> {
-  const vector = vectors.control.findLast((one) => one.kind === kind);
+  const vector = vectors.control.find((one) => one.kind === kind);
   return { ...vector?.message } as Record<string, unknown>;
 }
 
 const bodyOf = (kind: keyof Messages, message: unknown): Uint8Array =>
   encodeMessage(kind, 1, message as Messages[typeof kind]).slice(FRAME_HEADER_BYTES, -4);
+
+/** What may be left out. */
+const OPTIONAL: { readonly [K in keyof Messages]?: readonly string[] } = {
+  hello: ["laneKey", "maxLanes", "token"],
+  goodbye: ["message"],
+  request: ["version", "bytes", "rows"],
+  offer: ["open", "root"],
+  complete: ["root"],
+};
 
 const text = (length: number, character = "x") => character.repeat(length);
 
@@ -87,8 +96,7 @@ export const controlSuite: Suite = ({ test }) => {
           assert.throws(() => read(kind, body), ProtocolError, field, `${kind}.${field}`);
         }
         const { [field]: _, ...rest } = message as unknown as Record<string, unknown>;
-        const isOptional = ["token", "version", "root", "message"].includes(field);
-        if (isOptional && kind !== "offer" && kind !== "error" && kind !== "cancel") continue;
+        if (OPTIONAL[kind]?.includes(field)) continue;
         assert.throws(() => read(kind, bodyOf(kind, rest)), ProtocolError, field, kind);
       }
     }
@@ -106,6 +114,11 @@ export const controlSuite: Suite = ({ test }) => {
       ["hello", "features", [text(64)], [text(65)]],
       ["hello", "token", text(1024), text(1025)],
       ["hello", "maxChunkBytes", 2 ** 53 - 1, 2 ** 53],
+      ["hello", "connectionCredit", 2 ** 53 - 1, 2 ** 53],
+      ["hello", "maxTransfers", 0, 2 ** 53],
+      ["hello", "maxRequests", 0, 2 ** 53],
+      ["hello", "laneKey", new Uint8Array(16), new Uint8Array(15)],
+      ["hello", "maxLanes", 1, 2 ** 53],
       ["goodbye", "message", text(2048), text(2049)],
       ["error", "message", text(4096), text(4097)],
       ["error", "code", text(32), text(33)],
@@ -114,10 +127,21 @@ export const controlSuite: Suite = ({ test }) => {
       ["request", "priority", 255, 256],
       ["request", "version", new Uint8Array(32), new Uint8Array(33)],
       ["request", "digest", "none", "md5"],
+      ["request", "bytes", [0, 2 ** 53 - 1], [0, 2 ** 53]],
+      ["request", "bytes", [5, 5], [5]],
+      ["request", "rows", [7, 3], [0, 1, 2]],
+      ["offer", "root", new Uint8Array(32), new Uint8Array(31)],
       ["accept", "limit", 2 ** 53 - 1, 2 ** 53],
       ["complete", "root", new Uint8Array(32), new Uint8Array(31)],
       ["complete", "version", new Uint8Array(), new Uint8Array(33)],
+      ["complete", "chunks", 2 ** 53 - 1, 2 ** 53],
       ["phase", "phase", text(32), text(33)],
+      ["reprioritise", "priority", 255, 256],
+      ["notify", "change", 2 ** 53 - 1, 2 ** 53],
+      ["notify", "kind", "changed", "moved"],
+      ["notify", "version", new Uint8Array(32), new Uint8Array(33)],
+      ["lane", "lane", 1, 0],
+      ["lane", "key", new Uint8Array(16), new Uint8Array(17)],
     ];
     for (const [kind, field, most, over] of cases) {
       const message = messageOf(kind);
@@ -160,6 +184,22 @@ export const controlSuite: Suite = ({ test }) => {
       const list = { pattern: { ...pattern, partition: name }, roots: false };
       assert.throws(() => read("list", bodyOf("list", list)), ProtocolError, /pattern/);
     }
+  });
+
+  test("control: fields that exclude or need each other are held to that", () => {
+    const both = { ...messageOf("request"), bytes: [0, 1], rows: [0, 1] };
+    assert.throws(() => read("request", bodyOf("request", both)), ProtocolError, /at once/);
+    const { descriptor, version, ...bare } = messageOf("notify");
+    for (const kind of ["here", "changed"]) {
+      assert.ok(read("notify", bodyOf("notify", { ...bare, kind, descriptor, version })));
+      for (const half of [{}, { descriptor }, { version }]) {
+        const body = bodyOf("notify", { ...bare, ...half, kind });
+        assert.throws(() => read("notify", body), ProtocolError, /what is there/);
+      }
+    }
+    assert.ok(read("notify", bodyOf("notify", { ...bare, kind: "gone" })));
+    const body = bodyOf("notify", { ...bare, kind: "gone", descriptor, version });
+    assert.throws(() => read("notify", body), ProtocolError, /what is gone/);
   });
 
   test("control: a message over the cap is not sent", () => {

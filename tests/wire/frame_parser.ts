@@ -5,8 +5,14 @@ import { DEFAULT_LIMITS } from "../../lib/limits.ts";
 import { writeChunkFront } from "../../lib/wire/chunk_head.ts";
 import {
   CHUNK_HEAD_BYTES,
+  FIRST_SKIPPABLE_TYPE,
+  FLAG_AGAIN,
+  FLAG_LAST,
+  FLAG_QUERY,
   FRAME,
   FRAME_HEADER_BYTES,
+  MAX_TENSOR_DATA_BYTES,
+  MAX_TENSOR_HEAD_BYTES,
   writeFrameHeader,
 } from "../../lib/wire/frame_header.ts";
 import { FrameParser } from "../../lib/wire/frame_parser.ts";
@@ -17,6 +23,8 @@ import { readFrames, slicesOf } from "./read_frames.ts";
 import { allFrames, concat, vectors } from "./vectors.ts";
 
 const DATA_AT = FRAME_HEADER_BYTES + CHUNK_HEAD_BYTES;
+/** Where a TENSOR frame says how long its head is. */
+const TENSOR_HEAD_AT = FRAME_HEADER_BYTES + 4;
 const recording = concat([encodePreamble(), ...allFrames]);
 const whole = (bytes: Uint8Array) => readFrames([bytes]);
 
@@ -39,6 +47,16 @@ const headOf = (over: object, dataBytes = 100): Uint8Array => {
   writeChunkFront(frame, 1, { ...head, ...over }, dataBytes);
   return frame;
 };
+
+/** Where that part of a frame ends that has checks of its own. */
+function checkedEnd(frame: Uint8Array): number {
+  const type = frame[0] as number;
+  if (type === FRAME.chunk) return DATA_AT;
+  if (type >= FIRST_SKIPPABLE_TYPE) return FRAME_HEADER_BYTES;
+  if (type !== FRAME.tensor) return frame.byteLength;
+  const headBytes = new DataView(frame.buffer, frame.byteOffset).getUint32(TENSOR_HEAD_AT, true);
+  return FRAME_HEADER_BYTES + headBytes;
+}
 
 export const frameParserSuite: Suite = ({ test }) => {
   test("parser: any slicing reads the same, single bytes included", () => {
@@ -69,12 +87,10 @@ export const frameParserSuite: Suite = ({ test }) => {
 
   test("parser: every single bit turned in every golden frame is caught, but in data and skipped bytes", () => {
     // XXH32 takes in its input word by word through steps that can be undone, so that a change of
-    // one word always changes the sum. A header, a chunk head and a payload have one each; a chunk's
+    // one word always changes the sum. A header, a head before data and a payload have one each; the
     // data has its own, over the bytes before compression; what is skipped is nobody's concern.
     for (const frame of allFrames) {
-      const isChunk = frame[0] === FRAME.chunk;
-      const isSkipped = (frame[0] as number) >= 0x80;
-      const end = isChunk ? DATA_AT : isSkipped ? FRAME_HEADER_BYTES : frame.byteLength;
+      const end = checkedEnd(frame);
       for (let bit = 0; bit < end * 8; bit++) {
         const bent = frame.slice();
         bent[bit >> 3] = (bent[bit >> 3] as number) ^ (1 << (bit & 7));
@@ -105,14 +121,17 @@ export const frameParserSuite: Suite = ({ test }) => {
       [FRAME.offer, maxControlBytes],
       [FRAME.have, maxPageBytes],
       [0x80, maxPageBytes],
+      [FRAME.requests, maxPageBytes],
+      [FRAME.lane, maxControlBytes],
+      [FRAME.tensor, MAX_TENSOR_HEAD_BYTES + MAX_TENSOR_DATA_BYTES],
       [FRAME.chunk, CHUNK_HEAD_BYTES + maxChunkBytes],
     ];
     for (const [type, most] of cases) {
       const parser = () =>
         new FrameParser({ frame() {}, chunk() {}, chunkData() {} }, undefined, false);
-      parser().push(headerOf(type, most));
+      parser().push(headerOf(type, most, 0, type === FRAME.lane ? 0 : 1));
       for (const over of [most + 1, 0xffffffff]) {
-        const header = headerOf(type, over);
+        const header = headerOf(type, over, 0, type === FRAME.lane ? 0 : 1);
         const work = await countWork(() => {
           assert.throws(() => parser().push(header), ProtocolError, `at most ${most}`);
         });
@@ -135,20 +154,31 @@ export const frameParserSuite: Suite = ({ test }) => {
   });
 
   test("parser: types, flags and streams that cannot be are refused", () => {
-    for (const type of [0, 0x06, 0x1d, 0x22, 0x7f]) {
+    for (const type of [0, 0x06, 0x0f, 0x29, 0x2f, 0x31, 0x7f]) {
       assert.throws(() => whole(headerOf(type, 0)), ProtocolError, /unknown type/);
     }
-    for (const flags of [1, 2, 4, 0x80]) {
-      assert.throws(() => whole(headerOf(FRAME.accept, 0, flags)), ProtocolError, /reserved bits/);
+    const flagsOf: Partial<Record<number, number>> = {
+      [FRAME.have]: FLAG_LAST | FLAG_QUERY,
+      [FRAME.digests]: FLAG_LAST | FLAG_QUERY,
+      [FRAME.listing]: FLAG_LAST,
+      [FRAME.chunk]: FLAG_AGAIN,
+    };
+    const ofConnection = ["hello", "goodbye", "ping", "pong", "receipts", "lane"];
+    for (const [name, type] of Object.entries(FRAME)) {
+      const isOfConnection = ofConnection.includes(name);
+      const stream = isOfConnection ? 0 : 1;
+      for (let flags = 1; flags < 256; flags++) {
+        const isKnown = (flags & ~(flagsOf[type] ?? 0)) === 0;
+        const refusal = /set reserved bits/;
+        const read = () => whole(headerOf(type, 100, flags, stream));
+        if (isKnown) assert.throws(read, TransportError, "ended inside");
+        else assert.throws(read, ProtocolError, refusal, `${name} ${flags}`);
+      }
+      if (name === "error" || name === "credit") continue;
+      const misplaced = () => whole(headerOf(type, 100, 0, isOfConnection ? 1 : 0));
+      assert.throws(misplaced, ProtocolError, isOfConnection ? "on stream 1" : "on stream 0");
     }
-    assert.throws(() => whole(headerOf(FRAME.listing, 0, 2)), ProtocolError, /reserved bits/);
-    for (const type of [FRAME.hello, FRAME.goodbye, FRAME.ping, FRAME.pong]) {
-      assert.throws(() => whole(headerOf(type, 0, 0, 1)), ProtocolError, /on stream 1/);
-    }
-    for (const type of [FRAME.request, FRAME.chunk, FRAME.credit, FRAME.list]) {
-      assert.throws(() => whole(headerOf(type, 0, 0, 0)), ProtocolError, /on stream 0/);
-    }
-    for (const type of [FRAME.accept, FRAME.have, FRAME.chunk]) {
+    for (const type of [FRAME.accept, FRAME.have, FRAME.chunk, FRAME.tensor, FRAME.requests]) {
       assert.throws(() => whole(headerOf(type, 0)), ProtocolError);
     }
   });

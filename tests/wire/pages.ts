@@ -6,6 +6,7 @@ import {
   decodeBitmapPage,
   decodeDigestPage,
   decodeNumber,
+  decodeProof,
   decodeRanges,
   encodeNumber,
   encodeRanges,
@@ -37,6 +38,14 @@ export const pagesSuite: Suite = ({ test }) => {
     }
     for (const length of [0, 11, 13]) {
       assert.throws(() => decodeRanges(new Uint8Array(length), 5), ProtocolError);
+    }
+    const range = encodeRanges([{ first: 3, count: 2 }]);
+    assert.deepEqual(decodeProof(range, 5), { first: 3, count: 2, hashes: new Uint8Array() });
+    assert.throws(() => decodeProof(range, 4), ProtocolError, /leaves 3 to 4 of 4/);
+    for (const length of [0, 11, 12 + 31, 12 + 33]) {
+      const body = new Uint8Array(length);
+      body.set(range.subarray(0, length));
+      assert.throws(() => decodeProof(body, 5), ProtocolError);
     }
     for (const length of [0, 7, 9]) {
       assert.throws(() => decodeNumber(new Uint8Array(length)), ProtocolError);

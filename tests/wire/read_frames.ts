@@ -1,19 +1,8 @@
 // Reads frames as far as one can without a session: what the suites turn every bit of.
 import type { Limits } from "../../lib/limits.ts";
-import { decodeChecked, decodeMessage } from "../../lib/wire/control.ts";
-import { FRAME, frameName, isControlType } from "../../lib/wire/frame_header.ts";
 import { FrameParser } from "../../lib/wire/frame_parser.ts";
-import { decodeListing } from "../../lib/wire/listing.ts";
-import type { Messages } from "../../lib/wire/messages.ts";
-import {
-  decodeBitmapPage,
-  decodeDigestPage,
-  decodeNumber,
-  decodeRanges,
-} from "../../lib/wire/pages.ts";
+import { decodeFrame } from "./frame_values.ts";
 import { concat } from "./vectors.ts";
-
-const LEAF_TOTAL = 2 ** 40;
 
 /** Bytes cut at the given lengths, over and over. */
 export function* slicesOf(bytes: Uint8Array, lengths: readonly number[]): Generator<Uint8Array> {
@@ -22,14 +11,6 @@ export function* slicesOf(bytes: Uint8Array, lengths: readonly number[]): Genera
     yield bytes.subarray(at, at + length);
     at += length;
   }
-}
-
-function decodeBody(type: number, body: Uint8Array): unknown {
-  if (type === FRAME.have) return decodeBitmapPage(body);
-  if (type === FRAME.digests) return decodeDigestPage(body);
-  if (type === FRAME.listing) return decodeListing(body);
-  if (type === FRAME.refetch || type === FRAME.ack) return decodeRanges(body, LEAF_TOTAL);
-  return decodeNumber(body);
 }
 
 /** Everything that the bytes say, decoded; throws at the first thing that is wrong. */
@@ -44,11 +25,7 @@ export function readFrames(
     {
       preamble: (versions) => found.push(versions),
       frame(header, payload) {
-        const { type } = header;
-        const value = isControlType(type)
-          ? decodeMessage(frameName(type) as keyof Messages, header, payload)
-          : decodeBody(type, decodeChecked(header, payload));
-        found.push({ header, value });
+        found.push({ header, value: decodeFrame(header, payload) });
       },
       chunk(header, head, dataBytes) {
         found.push({ header, head });

@@ -5,7 +5,10 @@ import type { ChunkHead } from "../../lib/wire/chunk_head.ts";
 import { CHUNK_HEAD_BYTES, FRAME_HEADER_BYTES } from "../../lib/wire/frame_header.ts";
 import type { ListingEntry } from "../../lib/wire/listing.ts";
 import type { Messages } from "../../lib/wire/messages.ts";
-import type { BitmapPage, DigestPage } from "../../lib/wire/pages.ts";
+import type { BitmapPage, DigestPage, ProofPage } from "../../lib/wire/pages.ts";
+import type { StreamRun } from "../../lib/wire/receipts.ts";
+import type { RequestList } from "../../lib/wire/request_list.ts";
+import type { TensorFrame } from "../../lib/wire/tensor_frame.ts";
 import { fromHex } from "../hex.ts";
 import transfersJson from "../vectors/transfers.json" with { type: "json" };
 import wireJson from "../vectors/wire.json" with { type: "json" };
@@ -18,25 +21,39 @@ export interface ControlVector {
   readonly bytes: Uint8Array;
 }
 
+/** What the body of a frame of fixed binary layout says, all kinds together. */
+export type BinaryValue = BitmapPage &
+  DigestPage &
+  ProofPage &
+  RequestList & {
+    readonly ranges: readonly { first: number; count: number }[];
+    readonly runs: readonly StreamRun[];
+    readonly number: number;
+    readonly entries: readonly ListingEntry[];
+  };
+
 /** A golden frame whose payload is fixed binary. */
 export interface BinaryVector {
   readonly kind: string;
   readonly flags: number;
   readonly stream: number;
-  readonly value: BitmapPage &
-    DigestPage & {
-      readonly ranges: readonly { first: number; count: number }[];
-      readonly number: number;
-      readonly entries: readonly ListingEntry[];
-    };
+  readonly value: Partial<BinaryValue>;
   readonly bytes: Uint8Array;
 }
 
 /** A golden chunk: its encoded bytes, and the frames of its fragments. */
 export interface ChunkVector {
   readonly stream: number;
+  readonly flags: number;
   readonly data: Uint8Array;
   readonly frames: readonly { readonly head: ChunkHead; readonly bytes: Uint8Array }[];
+}
+
+/** A golden frame that holds a whole tensor. */
+export interface TensorVector {
+  readonly stream: number;
+  readonly tensor: TensorFrame;
+  readonly bytes: Uint8Array;
 }
 
 /** A golden transfer, as its sender writes it. */
@@ -67,6 +84,7 @@ interface WireVectors {
   readonly control: readonly ControlVector[];
   readonly binary: readonly BinaryVector[];
   readonly chunks: readonly ChunkVector[];
+  readonly tensors: readonly TensorVector[];
   readonly skippable: Uint8Array;
 }
 
@@ -87,11 +105,12 @@ export const allFrames: readonly Uint8Array[] = [
   ...vectors.control.map(({ bytes }) => bytes),
   ...vectors.binary.map(({ bytes }) => bytes),
   ...vectors.chunks.flatMap(({ frames }) => frames.map(({ bytes }) => bytes)),
+  ...vectors.tensors.map(({ bytes }) => bytes),
   vectors.skippable,
 ];
 
 /** What the golden transfers carry: a pattern in even leaves, their number in odd ones. */
-function contentOf(byteLength: number): Uint8Array {
+export function contentOf(byteLength: number): Uint8Array {
   const bytes = new Uint8Array(byteLength);
   for (let i = 0; i < byteLength; i++) {
     const leaf = Math.floor(i / LEAF_BYTES);

@@ -32,6 +32,7 @@ function unary(name: string) {
 
 /** A unary call of gRPC for each item. */
 export const grpcWay: SmallWay = {
+  canRepeat: true,
   serve,
   async join({ host, port }) {
     const client = new Client(`${host}:${port}`, credentials.createInsecure());

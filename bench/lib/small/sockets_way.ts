@@ -11,6 +11,7 @@ const HEAD_BYTES: number = NAME_BYTES + 4;
 /** A bare socket down which all items go, once it is asked for any, without waiting for anything. */
 export function socketsWay(verifies: boolean): SmallWay {
   return {
+    canRepeat: false,
     serve,
     async join(part) {
       const socket = await rawSocket(part);

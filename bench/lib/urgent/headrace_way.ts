@@ -8,6 +8,7 @@ import {
 } from "../../../mod.ts";
 import { DiscardingSink, joinOther } from "../transfer.ts";
 import type { Part } from "../two_processes.ts";
+import { FirstComeScheduler } from "./first_come.ts";
 import { BULKS, bulkUnit, itemOf, UNIT_BYTES } from "./items.ts";
 import type { ItemName, Mover, Way } from "./mover.ts";
 
@@ -33,9 +34,9 @@ export function headraceWay(setup: HeadraceSetup): Way {
   };
 }
 
-/** What makes the same build first come, first served: for now, that all priorities are equal. */
-function queueing(_setup: HeadraceSetup): Partial<TensorPeerOptions> {
-  return { limits: { connectionWindowBytes: 128 * 1024 ** 2 } };
+/** What makes the same build first come, first served. */
+function queueing({ firstCome }: HeadraceSetup): Partial<TensorPeerOptions> {
+  return firstCome ? { scheduler: () => new FirstComeScheduler() } : {};
 }
 
 function addressOf(tensor: string) {

@@ -1,7 +1,12 @@
 import type { Connection } from "../../../lib/connection.ts";
 import { News } from "../../../lib/deferred.ts";
 import { chunkHeadOf, writeChunkFront } from "../../../lib/wire/chunk_head.ts";
-import { decodeChecked, decodeMessage, encodeMessage } from "../../../lib/wire/control.ts";
+import {
+  decodeChecked,
+  decodeMessage,
+  encodeChecked,
+  encodeMessage,
+} from "../../../lib/wire/control.ts";
 import {
   CHUNK_HEAD_BYTES,
   FRAME,
@@ -26,6 +31,9 @@ export const HELLO: Hello = {
   codecs: ["deflate"],
   features: [],
   maxChunkBytes: 64 * 1024 * 1024,
+  connectionCredit: 64 * 1024 * 1024,
+  maxTransfers: 256,
+  maxRequests: 4096,
 };
 
 /** An end of a connection that says exactly what a test tells it to, however wrong. */
@@ -39,6 +47,8 @@ export class RawPeer {
   #isEnded = false;
   /** Data bytes of chunks that came. */
   chunkBytes = 0;
+  /** Whether every PING is answered, so that the other end sends more than it does blindly. */
+  answersPings = false;
 
   /** @param reads Whether anything is read at all. */
   constructor(connection: Connection, reads = true) {
@@ -53,6 +63,8 @@ export class RawPeer {
     const parser = new FrameParser({
       frame: (header, payload) => {
         this.#frames.push({ header, payload: payload.slice() });
+        if (header.type !== FRAME.ping || !this.answersPings) return;
+        void this.send(encodeChecked(FRAME.pong, 0, decodeChecked(header, payload).slice()));
       },
       chunk: (header) => {
         this.#frames.push({ header, payload: new Uint8Array() });
@@ -87,6 +99,12 @@ export class RawPeer {
     await this.send(encodeMessage(kind, stream, message));
   }
 
+  /** Preamble and the first frame of a lane. */
+  async begin<K extends keyof Messages>(kind: K, message: Messages[K]): Promise<void> {
+    await this.send(encodePreamble());
+    await this.message(kind, 0, message);
+  }
+
   /** Preamble and HELLO. */
   async greet(hello: Partial<Hello> = {}): Promise<void> {
     await this.send(encodePreamble());
@@ -99,10 +117,11 @@ export class RawPeer {
     byteOffset: number,
     bytes: Uint8Array,
     checksum: number = xxh32(bytes),
+    flags = 0,
   ): Promise<void> {
     const chunk = { byteOffset, rawBytes: bytes.byteLength, bytes, codec: "none", checksum };
     const frame = new Uint8Array(FRAME_HEADER_BYTES + CHUNK_HEAD_BYTES + bytes.byteLength);
-    writeChunkFront(frame, stream, chunkHeadOf(chunk, 0, 0), bytes.byteLength);
+    writeChunkFront(frame, stream, chunkHeadOf(chunk, 0, 0), bytes.byteLength, flags);
     frame.set(bytes, FRAME_HEADER_BYTES + CHUNK_HEAD_BYTES);
     await this.send(frame);
   }
@@ -114,6 +133,14 @@ export class RawPeer {
         if (frame.header.type === type) return frame;
       }
       if (this.#isEnded) throw new Error(`No frame of type ${type} came`);
+      await this.#news.wait();
+    }
+  }
+
+  /** Waits for so many bytes of chunks in all. */
+  async chunks(bytes: number): Promise<void> {
+    while (this.chunkBytes < bytes) {
+      if (this.#isEnded) throw new Error(`Only ${this.chunkBytes} bytes of chunks came`);
       await this.#news.wait();
     }
   }

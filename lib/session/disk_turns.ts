@@ -1,0 +1,40 @@
+// This module runs in every runtime.
+
+interface Waiting {
+  readonly priority: () => number;
+  readonly start: () => void;
+}
+
+/** Writes that a disk is given at once: enough to keep it busy, few enough to keep their order. */
+const AT_ONCE = 4;
+
+/** Lets a few writes go to the disk at a time, the most urgent first and equals as they came. */
+export class DiskTurns {
+  readonly #waiting: Waiting[] = [];
+  #underWay = 0;
+
+  /** Runs a write when its turn has come. */
+  async run<T>(priority: () => number, write: () => Promise<T>): Promise<T> {
+    if (this.#underWay >= AT_ONCE) {
+      await new Promise<void>((start) => this.#waiting.push({ priority, start }));
+    } else {
+      this.#underWay++;
+    }
+    try {
+      return await write();
+    } finally {
+      this.#next();
+    }
+  }
+
+  #next(): void {
+    let at = 0;
+    for (let n = 1; n < this.#waiting.length; n++) {
+      const isFirst = (this.#waiting[n]?.priority() ?? 0) > (this.#waiting[at]?.priority() ?? 0);
+      if (isFirst) at = n;
+    }
+    const [next] = this.#waiting.splice(at, 1);
+    if (next) next.start();
+    else this.#underWay--;
+  }
+}

@@ -1,0 +1,63 @@
+// This module runs in every runtime.
+import type { PartBytes } from "../tensor/part.ts";
+import type { PushOrigin, TensorSink } from "../tensor/sink.ts";
+import type { Offer } from "../wire/messages.ts";
+import { askedPart } from "./asked_part.ts";
+import { LeafSink } from "./leaf_sink.ts";
+import { MemorySink } from "./memory_sink.ts";
+import type { RequestOptions } from "./peer_options.ts";
+import { StreamSink } from "./stream_sink.ts";
+
+/** Where the tensor of a request goes, over all its attempts. */
+export interface RequestOutlet {
+  /** The sink of one attempt; `origin` tells where the tensor comes from. */
+  readonly open: (offer: Offer, origin: PushOrigin) => Promise<TensorSink> | TensorSink;
+  /** The stream that the caller reads, for `into: "stream"`. */
+  readonly stream?: StreamSink;
+  /** What is in memory, for `into: "memory"`, once it is complete. */
+  readonly takeBytes?: () => Uint8Array;
+  /** The memory that a whole tensor goes to, once its length is known. */
+  readonly memory?: () => MemorySink | undefined;
+}
+
+/**
+ * Makes the outlet that a request's options ask for.
+ *
+ * @param held Memory that has the tensor already, or some of it.
+ * @param onCancel Called when the reader of a stream wants no more.
+ */
+export function createOutlet(
+  options: RequestOptions,
+  held: MemorySink | undefined,
+  onCancel: (reason: unknown) => void,
+): RequestOutlet {
+  const { into = "stream" } = options;
+  const partOf = (offer: Offer): PartBytes | undefined => askedPart(offer.descriptor, options);
+  if (typeof into === "function") return { open: into };
+  if (typeof into === "object") {
+    return { open: ({ address, descriptor }, origin) => into.accept(address, descriptor, origin) };
+  }
+  if (into === "stream") {
+    const stream = new StreamSink(onCancel);
+    return { stream, open: (offer) => stream.attach(offer.descriptor, partOf(offer)) };
+  }
+  let memory: MemorySink | undefined = held;
+  let leaves: LeafSink | undefined;
+  let part: PartBytes | undefined;
+  return {
+    memory: () => memory,
+    takeBytes: () => leaves?.bytes(part?.from, part?.end) ?? (memory as MemorySink).bytes,
+    open: (offer) => {
+      part = partOf(offer);
+      if (part || offer.open) {
+        leaves ??= new LeafSink(offer.descriptor);
+        return leaves;
+      }
+      // A tensor that has another length by now has nothing to resume from.
+      if (memory?.descriptor.byteLength !== offer.descriptor.byteLength) {
+        memory = new MemorySink(offer.descriptor);
+      }
+      return memory;
+    },
+  };
+}

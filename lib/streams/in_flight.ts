@@ -1,0 +1,143 @@
+// This module runs in every runtime.
+
+const KiB = 1024;
+/** A link too slow to be measured may always have this much under way. */
+const LEAST_BYTES = 256 * KiB;
+/** Beyond what the round trip needs, no more than this is sent ahead. */
+const MOST_SLACK_BYTES = 1024 * KiB;
+/** What the other end may be late with reading, on a link that is fast. */
+const SLACK_MS = 2;
+/** More than the link holds, so that a rate that rises is seen. */
+const GAIN = 1.25;
+/** Asked this often within what may be under way, so that the answer comes before it is used up. */
+const PROBES = 4;
+/** The round trip is measured anew after so long, with little else on the way. */
+const RTT_MEMORY_MS = 10_000;
+const PROBING_BYTES = 64 * KiB;
+/** How long a rate counts. */
+const RATE_MEMORY_MS = 1_000;
+/** With less than this under way, how long an answer takes says more of the peer than of the link. */
+const BUSY_BYTES = 128 * KiB;
+
+/** A question of how much has come, when it was asked. */
+interface Probe {
+  readonly sentBytes: number;
+  readonly atMs: number;
+  readonly arrivedBytes: number;
+}
+
+/** What an answer tells of the link: bytes that it drained, and how long it was busy with them. */
+export interface Drained {
+  readonly bytes: number;
+  readonly elapsedMs: number;
+}
+
+/**
+ * How much one direction of a link may have under way: written here and not yet read by the other
+ * end, buffers of both kernels included. Whatever is under way is ahead of what is urgent, so it is
+ * kept to max(1 MiB, 1.25 x rate x smallest round trip), and to less where the link is slow: what
+ * the round trip takes, and 2 ms of the link's rate, at least 256 KiB. Arithmetic only; the other
+ * end's PONG is what tells how much has come.
+ *
+ * Source: the bandwidth-delay product as BBR estimates it (Cardwell et al., 2016).
+ */
+export class InFlight {
+  readonly #probes: Probe[] = [];
+  #sentBytes = 0;
+  #arrivedBytes = 0;
+  #probedBytes = 0;
+  /** Since when the link has been busy without an answer. */
+  #busySinceMs: number | undefined;
+  #smallestRttMs: number | undefined;
+  #rttAtMs = 0;
+  /** Rates that came of late, ever lower ones, each the highest of those after the one before. */
+  readonly #rates: { readonly value: number; readonly atMs: number }[] = [];
+
+  /** Bytes that were written and are not known to have come. */
+  get bytes(): number {
+    return this.#sentBytes - this.#arrivedBytes;
+  }
+
+  /** The smallest round trip of late in milliseconds; `undefined` before the first answer. */
+  get rttMs(): number | undefined {
+    return this.#smallestRttMs;
+  }
+
+  /** Bytes a millisecond that came of late, at best. */
+  get bytesPerMs(): number {
+    return this.#rates[0]?.value ?? 0;
+  }
+
+  /** How much may be under way. */
+  limitBytes(nowMs: number): number {
+    if (this.#isStale(nowMs)) return PROBING_BYTES;
+    const rate = this.bytesPerMs;
+    const slackBytes = Math.min(MOST_SLACK_BYTES, Math.max(LEAST_BYTES, rate * SLACK_MS));
+    return Math.max(slackBytes, GAIN * rate * (this.#smallestRttMs ?? 0));
+  }
+
+  /** Whether something more may be written. */
+  hasRoom(nowMs: number): boolean {
+    return this.bytes < this.limitBytes(nowMs);
+  }
+
+  /** So many bytes in all have been written. */
+  sent(totalBytes: number, nowMs: number): void {
+    this.#sentBytes = totalBytes;
+    if (this.bytes >= BUSY_BYTES) this.#busySinceMs ??= nowMs;
+  }
+
+  /** Whether it is time to ask the other end how much has come. */
+  isProbeDue(nowMs: number): boolean {
+    const limitBytes = this.limitBytes(nowMs);
+    if (this.#sentBytes === this.#probedBytes) return false;
+    if (this.#probes.length === 0 && this.bytes >= limitBytes) return true;
+    return this.#sentBytes - this.#probedBytes >= limitBytes / PROBES;
+  }
+
+  /** The other end is asked, right behind these bytes. */
+  probed(totalBytes: number, nowMs: number): void {
+    this.sent(totalBytes, nowMs);
+    this.#probedBytes = totalBytes;
+    this.#probes.push({ sentBytes: totalBytes, atMs: nowMs, arrivedBytes: this.#arrivedBytes });
+  }
+
+  /**
+   * The other end has read this much. Answers to several questions may come as one, the last.
+   *
+   * @returns what the link drained, where it was busy all the time.
+   */
+  arrived(totalBytes: number, nowMs: number): Drained | undefined {
+    const at = this.#probes.findIndex(({ sentBytes }) => sentBytes === totalBytes);
+    const probe = this.#probes[at];
+    if (!probe) return undefined;
+    this.#probes.splice(0, at + 1);
+    const elapsedMs = nowMs - probe.atMs;
+    this.#noteRtt(elapsedMs, nowMs, totalBytes - probe.arrivedBytes);
+    if (elapsedMs > 0) this.#noteRate((totalBytes - probe.arrivedBytes) / elapsedMs, nowMs);
+    const bytes = totalBytes - this.#arrivedBytes;
+    const sinceMs = this.#busySinceMs;
+    this.#arrivedBytes = totalBytes;
+    this.#busySinceMs = this.bytes >= BUSY_BYTES ? nowMs : undefined;
+    return sinceMs === undefined ? undefined : { bytes, elapsedMs: nowMs - sinceMs };
+  }
+
+  #isStale(nowMs: number): boolean {
+    return this.#smallestRttMs !== undefined && nowMs - this.#rttAtMs > RTT_MEMORY_MS;
+  }
+
+  /** A stale round trip is replaced only by one that was measured with little else on the way. */
+  #noteRtt(elapsedMs: number, nowMs: number, aheadBytes: number): void {
+    const smallestMs = this.#smallestRttMs ?? Number.POSITIVE_INFINITY;
+    const isAnew = this.#isStale(nowMs) && aheadBytes <= 2 * PROBING_BYTES;
+    if (elapsedMs > smallestMs && !isAnew) return;
+    this.#smallestRttMs = elapsedMs;
+    this.#rttAtMs = nowMs;
+  }
+
+  #noteRate(value: number, atMs: number): void {
+    while (this.#rates.length > 0 && value >= (this.#rates.at(-1)?.value ?? 0)) this.#rates.pop();
+    this.#rates.push({ value, atMs });
+    while ((this.#rates[0]?.atMs ?? atMs) < atMs - RATE_MEMORY_MS) this.#rates.shift();
+  }
+}
