@@ -53,6 +53,7 @@ import { hostileCborSuite } from "./session/hostile/cbor.ts";
 import { hostileHeadersSuite } from "./session/hostile/headers.ts";
 import { hostileHelloSuite } from "./session/hostile/hello.ts";
 import { hostilePagesSuite } from "./session/hostile/pages.ts";
+import { hostileResetsSuite } from "./session/hostile/resets.ts";
 import { hostileStreamsSuite } from "./session/hostile/streams.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { lanesSuite } from "./session/lanes.ts";
@@ -183,6 +184,7 @@ export const portableSuites: readonly Suite[] = [
   hostileHeadersSuite,
   hostileCborSuite,
   hostilePagesSuite,
+  hostileResetsSuite,
   hostileStreamsSuite,
   retryingWriterSuite,
   frameLinkSuite,

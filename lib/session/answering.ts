@@ -67,6 +67,7 @@ export class Answering {
         const list = decodeRequestList(decodeChecked(header, payload));
         const serving = new ListServing({ channel, context, store, list, firstStream: stream });
         channel.begun(header, list.addresses.length, serving);
+        serving.begin();
         return serving;
       }
       case FRAME.subscribe:

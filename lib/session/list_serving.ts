@@ -35,10 +35,11 @@ export class ListServing implements StreamParty, Flow {
   waitingSinceMs = 0;
   lane?: number;
   readonly #options: ListServingOptions;
-  readonly #queue: Piece[] = [];
+  readonly #queue: { readonly stream: number; readonly piece: Piece }[] = [];
   /** Streams that are open at both ends. */
   readonly #open = new Set<number>();
   readonly #sent = new Set<number>();
+  readonly #purses = new Set<Purse>();
   #next = 0;
 
   constructor(options: ListServingOptions) {
@@ -47,13 +48,19 @@ export class ListServing implements StreamParty, Flow {
     for (let n = 0; n < options.list.addresses.length; n++) {
       this.#open.add(options.firstStream + 2 * n);
     }
-    for (let n = 0; n < AT_ONCE; n++) void this.#serve();
+  }
+
+  /** Begins to answer. */
+  begin(): void {
+    const workers = Math.min(AT_ONCE, this.#options.list.addresses.length);
+    for (let n = 0; n < workers; n++) void this.#serve();
   }
 
   async #serve(): Promise<void> {
     const { list, firstStream, channel } = this.#options;
     const { addresses } = list;
     const purse = new Purse(channel, createClaim(this.priority));
+    this.#purses.add(purse);
     const remote = await channel.link.remoteHello.catch(() => undefined);
     while (this.#next < addresses.length && this.#open.size > 0 && remote) {
       const n = this.#next++;
@@ -66,6 +73,7 @@ export class ListServing implements StreamParty, Flow {
       }
     }
     purse.close();
+    this.#purses.delete(purse);
   }
 
   async #serveOne(
@@ -84,14 +92,14 @@ export class ListServing implements StreamParty, Flow {
       const { byteLength } = source.descriptor;
       const version = await source.version();
       const onWritten = purse.spend(byteLength) ?? (await purse.fill(byteLength));
+      if (!this.#open.has(stream)) return onWritten();
       const { digest } = list;
       const small = { channel, context, source, address, digest, remote };
       const tensor = await prepareSmall(small, version);
       // What was taken for one that nobody wants any more stays taken until the purse is closed.
       if (!this.#open.has(stream)) return onWritten();
       const front = encodeTensorFront(stream, tensor);
-      this.#sent.add(stream);
-      this.#queue.push({ front, data: tensor.data, onWritten });
+      this.#queue.push({ stream, piece: { front, data: tensor.data, onWritten } });
       channel.outbox.enter(this);
     } finally {
       if (source.close) await source.close();
@@ -108,11 +116,13 @@ export class ListServing implements StreamParty, Flow {
   }
 
   take(): Piece | undefined {
-    return this.#queue.shift();
+    const next = this.#queue.shift();
+    if (next && this.#open.has(next.stream)) this.#sent.add(next.stream);
+    return next?.piece;
   }
 
   takeSmall(mostBytes: number): Piece | undefined {
-    const isSmall = (this.#queue[0]?.data?.byteLength ?? mostBytes + 1) <= mostBytes;
+    const isSmall = (this.#queue[0]?.piece.data?.byteLength ?? mostBytes + 1) <= mostBytes;
     return isSmall ? this.take() : undefined;
   }
 
@@ -131,6 +141,8 @@ export class ListServing implements StreamParty, Flow {
   fail(_error: unknown, stream: number): void {
     this.#open.delete(stream);
     this.#sent.delete(stream);
+    // Whoever waits for a place, or for credit that may never come, holds its source open.
+    if (this.#open.size === 0) for (const purse of this.#purses) purse.leave();
   }
 }
 
@@ -169,6 +181,11 @@ class Purse {
     this.#part = { giveBack, users: 0, isClosed: false, unusedBytes: 0 };
     this.#leftBytes = wanted;
     return this.spend(bytes) as () => void;
+  }
+
+  /** Whoever fills it need not wait any more: nobody wants what it is for. */
+  leave(): void {
+    this.#channel.readAhead.leave(this.#claim);
   }
 
   /** Nothing more is spent; what is left goes back when all that was spent is written. */

@@ -46,6 +46,7 @@ export class SubscriptionAnswer implements StreamParty {
   /** Watches the store, and tells what is there if that is wanted. */
   begin(): void {
     const { store, subscribe } = this.#options;
+    if (this.#isOver) return;
     if (!store.watch) {
       this.refuse(new NotFoundError("This peer's store does not tell what changes"));
       return;
