@@ -30,6 +30,8 @@ export interface StreamParty {
   receipt?(stream: number): void;
   /** The stream is over because of this; nothing more will come. */
   fail(error: unknown, stream: number): void;
+  /** What still goes on here for a stream that is over; it takes its place until then. */
+  work?(stream: number): Promise<unknown> | undefined;
 }
 
 /** Opens the party for a stream that the other end began, or refuses by throwing. */
@@ -92,6 +94,8 @@ export class Channel implements LinkHandler {
   readonly #remote = new Set<number>();
   /** Entries of request lists that are open. */
   #listed = 0;
+  /** Of both, those that are over while work for them goes on. */
+  readonly #leaving = { transfers: 0, entries: 0 };
   /** Streams whose tensors were taken, and of which that is not said yet. */
   #taken: number[] = [];
 
@@ -181,8 +185,18 @@ export class Channel implements LinkHandler {
 
   /** The stream is over for this end; later frames of it are dropped. */
   remove(stream: number): void {
-    const isOpen = this.#parties.delete(stream);
-    if (isOpen && !this.#isOwn(stream) && !this.#remote.delete(stream)) this.#listed--;
+    const party = this.#parties.get(stream);
+    this.#parties.delete(stream);
+    if (!party || this.#isOwn(stream)) return;
+    const kind = this.#remote.delete(stream) ? "transfers" : "entries";
+    if (kind === "entries") this.#listed--;
+    const work = party.work?.(stream);
+    if (!work) return;
+    const over = () => {
+      this.#leaving[kind]--;
+    };
+    this.#leaving[kind]++;
+    work.then(over, over);
   }
 
   /** Tells the other end that this stream failed here, or is not wanted any more, and ends it. */
@@ -321,9 +335,10 @@ export class Channel implements LinkHandler {
       throw new ProtocolError(`The peer sent a list whose last stream would be ${last}`);
     }
     this.#listed += count;
-    if (this.#listed > maxRequests) {
+    if (this.#listed > maxRequests || this.#leaving.entries > maxRequests) {
+      const askedFor = this.#listed + this.#leaving.entries;
       throw new LimitError(
-        `The peer has ${this.#listed} requests of lists open; at most ${maxRequests} are taken`,
+        `The peer has ${askedFor} requests of lists open; at most ${maxRequests} are taken`,
       );
     }
     this.#lastRemoteStream = last;
@@ -341,7 +356,7 @@ export class Channel implements LinkHandler {
       open(this, header, payload);
       return true;
     }
-    if (this.#remote.size >= maxStreams) {
+    if (this.#remote.size >= maxStreams || this.#leaving.transfers >= maxStreams) {
       const most = `at most ${maxStreams} transfers may be open on a connection`;
       this.refuse(stream, new LimitError(most, { retryable: true }));
       return false;

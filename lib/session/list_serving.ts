@@ -39,6 +39,8 @@ export class ListServing implements StreamParty, Flow {
   /** Streams that are open at both ends. */
   readonly #open = new Set<number>();
   readonly #sent = new Set<number>();
+  /** Entries that are opened, read or waiting for a place at the moment. */
+  readonly #working = new Map<number, Promise<void>>();
   readonly #purses = new Set<Purse>();
   #next = 0;
 
@@ -56,6 +58,10 @@ export class ListServing implements StreamParty, Flow {
     for (let n = 0; n < workers; n++) void this.#serve();
   }
 
+  work(stream: number): Promise<void> | undefined {
+    return this.#working.get(stream);
+  }
+
   async #serve(): Promise<void> {
     const { list, firstStream, channel } = this.#options;
     const { addresses } = list;
@@ -66,11 +72,14 @@ export class ListServing implements StreamParty, Flow {
       const n = this.#next++;
       const stream = firstStream + 2 * n;
       if (!this.#open.has(stream)) continue;
+      const working = this.#serveOne(addresses[n] as TensorAddress, stream, purse, remote);
+      this.#working.set(stream, working);
       try {
-        await this.#serveOne(addresses[n] as TensorAddress, stream, purse, remote);
+        await working;
       } catch (error) {
         if (this.#open.delete(stream)) channel.refuse(stream, error);
       }
+      this.#working.delete(stream);
     }
     purse.close();
     this.#purses.delete(purse);

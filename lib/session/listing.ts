@@ -87,6 +87,7 @@ export class ListingAnswer implements StreamParty {
   readonly #stream: number;
   readonly #store: TensorStore;
   readonly #context: SessionContext;
+  readonly #answered: Promise<void>;
   #isOver = false;
 
   constructor(
@@ -100,7 +101,7 @@ export class ListingAnswer implements StreamParty {
     this.#stream = stream;
     this.#store = store;
     this.#context = context;
-    this.#answer(list).catch((error) => {
+    this.#answered = this.#answer(list).catch((error) => {
       if (this.#isOver) return;
       this.#isOver = true;
       channel.refuse(stream, error);
@@ -113,6 +114,10 @@ export class ListingAnswer implements StreamParty {
 
   fail(): void {
     this.#isOver = true;
+  }
+
+  work(): Promise<void> {
+    return this.#answered;
   }
 
   async #answer(list: List): Promise<void> {

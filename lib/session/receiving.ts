@@ -81,6 +81,7 @@ export class Receiving implements StreamParty {
   #isOffered = false;
   #open: Open | undefined;
   #sink: TensorSink | undefined;
+  #opening: void | Promise<void> = undefined;
   readonly #query: DigestQuery;
   #complete: Complete | undefined;
   #proof: ProofPage | undefined;
@@ -190,10 +191,15 @@ export class Receiving implements StreamParty {
     this.#options.channel.link.send(frame);
   }
 
+  /** Opening the sink, if that goes on, and letting go of it. */
+  work(): Promise<unknown> {
+    return Promise.allSettled([this.#opening, this.done]);
+  }
+
   /** Runs work whose failure ends the attempt. */
-  #guard(work: () => void | Promise<void>): void {
+  #guard(work: () => void | Promise<void>): void | Promise<void> {
     try {
-      work()?.catch((error) => this.#giveUp(error));
+      return work()?.catch((error) => this.#giveUp(error));
     } catch (error) {
       this.#giveUp(error);
     }
@@ -256,7 +262,7 @@ export class Receiving implements StreamParty {
     const bytes = tensor.data.slice();
     const own = { ...tensor, data: bytes, ...(tensor.digest && { digest: tensor.digest.slice() }) };
     meter.moved(bytes.byteLength);
-    this.#guard(async () => {
+    this.#opening = this.#guard(async () => {
       const taken = await takeSmall(own, {
         context,
         digest,
@@ -295,7 +301,7 @@ export class Receiving implements StreamParty {
   #begin(offer: Offer): void {
     this.#isOffered = true;
     this.#isOurTurn = true;
-    this.#guard(async () => {
+    this.#opening = this.#guard(async () => {
       const { context, channel, meter, digest, isReaderWaiting } = this.#options;
       checkBounds(offer, digest, context);
       const { byteLength } = offer.descriptor;

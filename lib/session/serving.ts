@@ -58,6 +58,10 @@ export class Serving implements StreamParty {
     }
   }
 
+  work(): Promise<void> {
+    return this.done;
+  }
+
   receipt(): void {
     if (this.#sending instanceof SmallSending) this.#sending.receipt();
     else throw new ProtocolError("The peer confirmed a tensor that was not sent in one frame");

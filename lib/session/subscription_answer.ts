@@ -37,6 +37,8 @@ export class SubscriptionAnswer implements StreamParty {
   #change = 0;
   #isTelling = false;
   #isOver = false;
+  #listing: Promise<void> | undefined;
+  #telling: Promise<void> | undefined;
   #unwatch: () => void = () => {};
 
   constructor(options: SubscriptionAnswerOptions) {
@@ -53,8 +55,8 @@ export class SubscriptionAnswer implements StreamParty {
     }
     // Watched before it is listed: what changes meanwhile is told of twice at worst.
     this.#unwatch = store.watch(subscribe.pattern, ({ kind, address }) => this.#add(address, kind));
-    const listed = subscribe.initial ? this.#list() : Promise.resolve();
-    listed.then(
+    this.#listing = subscribe.initial ? this.#list() : Promise.resolve();
+    this.#listing.then(
       () => this.#inForce(),
       (error) => this.refuse(error),
     );
@@ -84,6 +86,10 @@ export class SubscriptionAnswer implements StreamParty {
     this.#end();
   }
 
+  work(): Promise<unknown> {
+    return Promise.allSettled([this.#listing, this.#telling]);
+  }
+
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -104,7 +110,7 @@ export class SubscriptionAnswer implements StreamParty {
     this.#waiting.set(formatAddress(address), { address, kind });
     if (this.#isTelling) return;
     this.#isTelling = true;
-    void this.#tellAll();
+    this.#telling = this.#tellAll();
   }
 
   async #tellAll(): Promise<void> {
