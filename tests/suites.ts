@@ -49,6 +49,7 @@ import { attemptFencesSuite } from "./session/attempt_fences.ts";
 import { blobSourceSuite } from "./session/blob_source.ts";
 import { diskTurnsSuite } from "./session/disk_turns.ts";
 import { flowControlModelSuite } from "./session/flow_control_model.ts";
+import { hostileReceiverSuite } from "./session/hostile/as_receiver.ts";
 import { hostileCborSuite } from "./session/hostile/cbor.ts";
 import { hostileHeadersSuite } from "./session/hostile/headers.ts";
 import { hostileHelloSuite } from "./session/hostile/hello.ts";
@@ -186,6 +187,7 @@ export const portableSuites: readonly Suite[] = [
   hostilePagesSuite,
   hostileResetsSuite,
   hostileStreamsSuite,
+  hostileReceiverSuite,
   retryingWriterSuite,
   frameLinkSuite,
   recoverySuite,

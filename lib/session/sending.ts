@@ -38,6 +38,7 @@ import { haveRanges, heldBytes } from "./leaf_runs.ts";
 import { type GiveBack, NO_PLACE } from "./read_ahead.ts";
 import { createClaim } from "./scheduler.ts";
 import { prepareSegment, type Segment, type SegmentOptions, segmentEnd } from "./segment.ts";
+import { SentLeaves } from "./sent_leaves.ts";
 import type { SessionContext } from "./session_context.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
 
@@ -70,12 +71,15 @@ export class Sending implements StreamParty {
   readonly #accepted = deferred<void>();
   #have: LeafBitmap;
   readonly #refetches: LeafRange[] = [];
+  readonly #leaves: SentLeaves;
   #queried: LeafBitmap;
   #digests: LeafDigests | undefined;
   /** The source's version when it was offered. */
   #version: SourceVersion = new Uint8Array();
   #limit = 0;
+  #isOffered = false;
   #isAccepted = false;
+  #isCompleteSaid = false;
   /** Whether a query is not answered yet; each may take reading the whole tensor. */
   #isAnswering = false;
   #isPausedHere = false;
@@ -96,6 +100,7 @@ export class Sending implements StreamParty {
     const leafTotal = leafCount(this.#descriptor.byteLength);
     this.#have = new LeafBitmap(leafTotal);
     this.#queried = new LeafBitmap(leafTotal);
+    this.#leaves = new SentLeaves(leafTotal);
     this.#stream = options.stream ?? 0;
     this.#claim = createClaim(options.priority);
     this.#run().catch((error) => this.#giveUp(error));
@@ -168,14 +173,8 @@ export class Sending implements StreamParty {
   }
 
   frame(header: FrameHeader, payload: Uint8Array): void {
-    const mayBeEarly =
-      header.type === FRAME.have ||
-      header.type === FRAME.accept ||
-      header.type === FRAME.reprioritise ||
-      header.type === FRAME.pause;
-    if (!mayBeEarly && !this.#isAccepted) {
-      throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before it accepted`);
-    }
+    const isOrder = header.type === FRAME.reprioritise || header.type === FRAME.pause;
+    if (!isOrder) this.#checkTurn(header.type);
     const { leafTotal } = this.#have;
     switch (header.type) {
       case FRAME.have:
@@ -195,13 +194,7 @@ export class Sending implements StreamParty {
         this.#heardAck(decodeRanges(decodeChecked(header, payload), leafTotal));
         return;
       case FRAME.refetch:
-        this.#refetches.push(...decodeRanges(decodeChecked(header, payload), leafTotal));
-        if (this.#refetches.length > leafTotal) {
-          throw new ProtocolError("The peer asked again for more leaves than the tensor has");
-        }
-        this.#news.tell();
-        // The place that a new chunk waits for may depend on credit that these leaves hold.
-        this.#options.channel.readAhead.leave(this.#claim);
+        this.#heardRefetch(decodeRanges(decodeChecked(header, payload), leafTotal));
         return;
       case FRAME.reprioritise: {
         const { priority } = decodeMessage("reprioritise", header, payload);
@@ -228,6 +221,25 @@ export class Sending implements StreamParty {
     }
   }
 
+  /** @throws {ProtocolError} for what may not be said yet. */
+  #checkTurn(type: number): void {
+    const isAnswer = type === FRAME.have || type === FRAME.accept;
+    let before: string | undefined;
+    if (!this.#isOffered) before = "the offer";
+    else if (!isAnswer && !this.#isAccepted) before = "it accepted";
+    else if (type === FRAME.receipt && !this.#isCompleteSaid) before = "it had everything";
+    if (before === undefined) return;
+    throw new ProtocolError(`The peer sent a ${frameName(type)} frame before ${before}`);
+  }
+
+  #heardRefetch(ranges: readonly LeafRange[]): void {
+    this.#leaves.askedAgain(ranges);
+    this.#refetches.push(...ranges);
+    this.#news.tell();
+    // The place that a new chunk waits for may depend on credit that these leaves hold.
+    this.#options.channel.readAhead.leave(this.#claim);
+  }
+
   #heardHave(header: FrameHeader, body: Uint8Array): void {
     const isQuery = (header.flags & FLAG_QUERY) !== 0;
     if (isQuery ? this.#isAnswering : this.#isAccepted) {
@@ -247,11 +259,8 @@ export class Sending implements StreamParty {
 
   #heardAck(ranges: readonly LeafRange[]): void {
     const { source, meter } = this.#options;
-    const { byteLength } = this.#descriptor;
-    for (const { first, count } of ranges) {
-      const end = Math.min((first + count) * LEAF_BYTES, byteLength);
-      meter.verified(end - first * LEAF_BYTES);
-    }
+    const bytes = this.#leaves.acknowledged(ranges, this.#descriptor.byteLength);
+    if (bytes > 0) meter.verified(bytes);
     source.acknowledged?.(ranges);
   }
 
@@ -301,12 +310,15 @@ export class Sending implements StreamParty {
     if (this.#isOver) return;
     this.#stream ||= channel.add(this);
     this.#flow = new ChunkFlow(channel.outbox, this.#stream, this.#claim.priority);
+    this.#isOffered = true;
     this.#send(encodeMessage("offer", this.#stream, full));
     if (this.#isPausedHere) this.pause(true);
     await this.#accepted.promise;
     if (part) this.#leaveOut(part);
     source.acknowledged?.(haveRanges(this.#have));
-    meter.began(this.#isOpen ? undefined : byteLength, heldBytes(this.#have, byteLength));
+    const held = heldBytes(this.#have, byteLength);
+    this.#leaves.accepted(byteLength - held);
+    meter.began(this.#isOpen ? undefined : byteLength, held);
     let sent: Promise<void> = Promise.resolve();
     for (const run of this.#have.missingRanges()) {
       sent = (await this.#sendRun(run, segments, names, sent, 0)).sent;
@@ -342,6 +354,7 @@ export class Sending implements StreamParty {
     // A leaf that does not match may be one that was changed since its digest was taken.
     await this.#checkVersion();
     for (let run = this.#refetches.shift(); run && !this.#isOver; run = this.#refetches.shift()) {
+      this.#leaves.answered(run.count);
       // Leaves that were sent before have had their credit.
       this.#limit = Math.max(this.#limit, (run.first + run.count) * LEAF_BYTES);
       sent = (await this.#sendRun(run, segments, codecs, sent, FLAG_AGAIN)).sent;
@@ -455,6 +468,7 @@ export class Sending implements StreamParty {
       chunk,
       codec: codecNumber(chunk.codec, codecs),
     }));
+    this.#leaves.begun(segment.firstLeaf + Math.ceil(rawBytes / LEAF_BYTES));
     await this.#flow.send(frames, chunks, flags);
     this.#chunksSent += chunks.length;
     for (const { chunk } of chunks) this.#options.meter.moved(chunk.bytes.byteLength);
@@ -495,6 +509,9 @@ export class Sending implements StreamParty {
     await this.#checkVersion();
     if (this.#isOver) return;
     const { byteLength } = this.#descriptor;
+    this.#isCompleteSaid = true;
+    // What of a part was not asked for does not exist.
+    if (!isPart) this.#leaves.completed();
     const complete = { byteLength, version: this.#version, root, chunks: this.#chunksSent };
     this.#sendBehind(encodeMessage("complete", this.#stream, complete));
   }

@@ -6,6 +6,7 @@ import type { TensorSource, TensorStore } from "../tensor/source.ts";
 import { decodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Request } from "../wire/messages.ts";
+import { askedPart } from "./asked_part.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { Sending } from "./sending.ts";
 import type { SessionContext } from "./session_context.ts";
@@ -100,6 +101,7 @@ export class Serving implements StreamParty {
     try {
       source = await store.open(request.address);
       await checkVersion(request, source);
+      askedPart(source.descriptor, request);
     } catch (error) {
       await source?.close?.();
       if (!this.#failure) channel.refuse(stream, error);
