@@ -1,6 +1,12 @@
+// This module runs in every runtime.
 import type { Connect, Connection } from "../connection.ts";
 import { abortable, deferred } from "../deferred.ts";
-import { RetryExhaustedError, TransportError, UnauthorisedError } from "../errors.ts";
+import {
+  HeadraceError,
+  RetryExhaustedError,
+  TransportError,
+  UnauthorisedError,
+} from "../errors.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { Dialler } from "../streams/dialler.ts";
 import { FrameLink } from "../streams/frame_link.ts";
@@ -609,7 +615,11 @@ export class TensorPeer implements AsyncDisposable {
       priority,
       meter,
       ...outlets,
-      abort: (reason) => this.#attempts.of(transfer)?.cancel(reason),
+      // The caller's own reason stays here: to the other end it is a cancel, whatever it is.
+      abort: (reason) =>
+        this.#attempts
+          .of(transfer)
+          ?.cancel(reason instanceof HeadraceError ? reason : new DOMException("", "AbortError")),
       reprioritise: (value) => this.#attempts.of(transfer)?.reprioritise(value),
       pause: (isPaused) => this.#attempts.of(transfer)?.pause(isPaused),
     });

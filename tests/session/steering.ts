@@ -199,6 +199,25 @@ export const steeringSuite: Suite = ({ test }) => {
     assert.equal(clock.pending, 0);
   });
 
+  test("steering: whatever a signal's reason is, the other end sees a cancel", async () => {
+    const served: Transfer[] = [];
+    const onTransfer = (transfer: Transfer) => void served.push(transfer);
+    const [client, server] = slowPair({
+      store: storeOf([WEIGHTS, new TestSource(patterned(8 * LEAF))]),
+      onTransfer,
+    });
+    const stop = new AbortController();
+    const transfer = client.requestTensor(WEIGHTS, { into: "memory", signal: stop.signal });
+    while (transfer.progress.bytes === 0) await turn();
+    const reason = { because: "enough" };
+    stop.abort(reason);
+    assert.strictEqual(await transfer.done.catch((error: unknown) => error), reason);
+    await served[0]?.done.catch(() => {});
+    assert.equal(served[0]?.status, "cancelled");
+    await client.close();
+    await server.close();
+  });
+
   test("steering: thousands of cancelled transfers leave nothing behind, and take no credit with them", async () => {
     const store = new MemoryStore();
     store.set(WEIGHTS, patterned(200 * 1024));
