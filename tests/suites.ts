@@ -53,11 +53,13 @@ import { hostileReceiverSuite } from "./session/hostile/as_receiver.ts";
 import { hostileCborSuite } from "./session/hostile/cbor.ts";
 import { hostileHeadersSuite } from "./session/hostile/headers.ts";
 import { hostileHelloSuite } from "./session/hostile/hello.ts";
+import { hostileMemorySuite } from "./session/hostile/memory.ts";
 import { hostilePagesSuite } from "./session/hostile/pages.ts";
 import { hostileResetsSuite } from "./session/hostile/resets.ts";
 import { hostileStreamsSuite } from "./session/hostile/streams.ts";
 import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { lanesSuite } from "./session/lanes.ts";
+import { leafBuffersSuite } from "./session/leaf_buffers.ts";
 import { lifecycleSuite } from "./session/lifecycle.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
 import { memoryStoreSuite } from "./session/memory_store.ts";
@@ -188,6 +190,7 @@ export const portableSuites: readonly Suite[] = [
   hostileResetsSuite,
   hostileStreamsSuite,
   hostileReceiverSuite,
+  hostileMemorySuite,
   retryingWriterSuite,
   frameLinkSuite,
   recoverySuite,
@@ -221,6 +224,7 @@ export const portableSuites: readonly Suite[] = [
   schedulerSuite,
   outboxSuite,
   readAheadSuite,
+  leafBuffersSuite,
   streamsInSuite,
   readerBudgetSuite,
   flowControlModelSuite,

@@ -6,7 +6,8 @@ import type { BufferPool } from "./buffer_pool.ts";
 
 /**
  * The memory that a tensor's leaves are received into: the sink's own where it has some, pooled
- * where not. A chunk of a part of a leaf lands at its place in the leaf.
+ * where not. A chunk of a part of a leaf lands at its place in the sink's memory; without such it
+ * takes no more than it used credit for, and is put together with the others when all are here.
  */
 export class LeafBuffers {
   readonly #byteLength: () => number;
@@ -37,7 +38,18 @@ export class LeafBuffers {
 
   /** The bytes of a whole leaf, given its parts as they were placed. */
   whole(index: number, parts: readonly Uint8Array[]): Uint8Array {
-    return parts.length === 1 ? (parts[0] as Uint8Array) : (this.#open.get(index) as Uint8Array);
+    if (parts.length === 1) return parts[0] as Uint8Array;
+    const placed = this.#open.get(index);
+    if (placed && this.#sink.buffer) return placed;
+    // What is left from a first time may be damaged: it is written over.
+    const leaf = placed ?? this.#pool.take(leafLength(index, this.#byteLength()));
+    let at = 0;
+    for (const part of parts) {
+      leaf.set(part, at);
+      at += part.byteLength;
+    }
+    this.#open.set(index, leaf);
+    return leaf;
   }
 
   /** The leaf's memory is needed no more. */
@@ -46,12 +58,13 @@ export class LeafBuffers {
     if (this.#open.delete(index) && buffer && !this.#sink.buffer) this.#pool.give(buffer);
   }
 
-  /** The place of bytes that lie within one leaf; `undefined` for whole leaves, which need no place. */
+  /** The place of bytes that lie within one leaf; `undefined` where they have none. */
   #within(byteOffset: number, byteLength: number): Uint8Array | undefined {
     const index = Math.floor(byteOffset / LEAF_BYTES);
     const within = byteOffset - index * LEAF_BYTES;
     const length = leafLength(index, this.#byteLength());
     if (within + byteLength > length) return undefined;
+    if (byteLength < length && !this.#sink.buffer) return undefined;
     let leaf = this.#open.get(index);
     if (!leaf) {
       leaf = this.#sink.buffer?.(index) ?? this.#pool.take(length);
