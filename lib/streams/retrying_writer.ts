@@ -236,11 +236,14 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     };
     link.closed.then(lost, lost);
     while (!isLost && !this.#isReceived && !this.#failure) {
-      const again = this.#isAccepted ? this.#buffer.takeAgain() : [];
-      const next = this.#buffer.next;
       if (!this.#hasRoom(link)) {
         await Promise.race([this.#news.wait(), link.first.room.wait()]);
-      } else if (again.length > 0) {
+        continue;
+      }
+      // What is taken here must be sent: it is not asked for twice.
+      const again = this.#isAccepted ? this.#buffer.takeAgain() : [];
+      const next = this.#buffer.next;
+      if (again.length > 0) {
         for (const entry of again) await this.#writeAgain(link, entry);
       } else if (this.#isAccepted && next && this.#mayGo(link, next)) {
         this.#checkCodec(next);
