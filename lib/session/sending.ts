@@ -207,15 +207,18 @@ export class Sending implements StreamParty {
         this.#options.onPause?.(this.#isPausedThere);
         this.#news.tell();
         return;
-      case FRAME.receipt:
+      case FRAME.receipt: {
+        // Read before the stream is over: a receipt that came damaged must fail the attempt.
+        const isComplete = decodeMessage("receipt", header, payload).complete;
         this.#options.channel.remove(this.#stream);
-        if (!decodeMessage("receipt", header, payload).complete) {
+        if (!isComplete) {
           this.fail(new RemoteError("cancelled", "The peer did not keep the tensor"));
           return;
         }
         this.#end();
         this.#done.resolve();
         return;
+      }
       default:
         throw new ProtocolError(`A sender cannot take a ${frameName(header.type)} frame`);
     }
