@@ -95,7 +95,8 @@ export const diskTurnsSuite: Suite = ({ test }) => {
 
   test("disk turns: a transfer that is over does not use the turns that it still waits for", async () => {
     const source = new TestSource(tensorBytes(6 * LEAF));
-    const [client, server] = peerPair({ store: storeOf([WEIGHTS, source]) });
+    // Uncompressed, so that it can be told when everything has come.
+    const [client, server] = peerPair({ store: storeOf([WEIGHTS, source]), codecs: [] });
     const writing = new News();
     const underWay: Deferred<void>[] = [];
     let isReleased = false;
