@@ -382,9 +382,9 @@ export class TensorPeer implements AsyncDisposable {
 
   /**
    * Fetches tensors into memory before they are needed, when nothing else is to be done. A later
-   * `requestTensor` of the same address, `into: "memory"`, takes the tensor over at its own priority:
-   * running, or here already, when only its version is compared. One that goes elsewhere ends the
-   * prefetch and begins anew. At most `maxPrefetchBytes` are kept.
+   * `requestTensor` of the same whole tensor takes over what is here, running or done, at its own
+   * priority: versions are compared, and only what is missing is sent. At most `maxPrefetchBytes`
+   * are kept.
    *
    * @returns the transfers, in the order of the addresses.
    *

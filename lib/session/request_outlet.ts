@@ -6,6 +6,7 @@ import { askedPart } from "./asked_part.ts";
 import { LeafSink } from "./leaf_sink.ts";
 import { MemorySink } from "./memory_sink.ts";
 import type { RequestOptions } from "./peer_options.ts";
+import { PrefilledSink } from "./prefilled_sink.ts";
 import { StreamSink } from "./stream_sink.ts";
 
 /** Where the tensor of a request goes, over all its attempts. */
@@ -33,13 +34,25 @@ export function createOutlet(
 ): RequestOutlet {
   const { into = "stream" } = options;
   const partOf = (offer: Offer): PartBytes | undefined => askedPart(offer.descriptor, options);
-  if (typeof into === "function") return { open: into };
+  // A tensor that has another length by now has nothing to resume from.
+  const isOfLength = ({ open, descriptor }: Offer): boolean =>
+    !open && held?.descriptor.byteLength === descriptor.byteLength;
+  const prefilled = (offer: Offer, sink: TensorSink): TensorSink =>
+    held && isOfLength(offer) ? new PrefilledSink(sink, held) : sink;
+  if (typeof into === "function") {
+    return { open: async (offer) => prefilled(offer, await into(offer)) };
+  }
   if (typeof into === "object") {
-    return { open: ({ address, descriptor }, origin) => into.accept(address, descriptor, origin) };
+    const accept: RequestOutlet["open"] = ({ address, descriptor }, origin) =>
+      into.accept(address, descriptor, origin);
+    return { open: async (offer, origin) => prefilled(offer, await accept(offer, origin)) };
   }
   if (into === "stream") {
     const stream = new StreamSink(onCancel);
-    return { stream, open: (offer) => stream.attach(offer.descriptor, partOf(offer)) };
+    return {
+      stream,
+      open: (offer) => prefilled(offer, stream.attach(offer.descriptor, partOf(offer))),
+    };
   }
   let memory: MemorySink | undefined = held;
   let leaves: LeafSink | undefined;
@@ -53,7 +66,6 @@ export function createOutlet(
         leaves ??= new LeafSink(offer.descriptor);
         return leaves;
       }
-      // A tensor that has another length by now has nothing to resume from.
       if (memory?.descriptor.byteLength !== offer.descriptor.byteLength) {
         memory = new MemorySink(offer.descriptor);
       }

@@ -1,8 +1,10 @@
 import { assert } from "chai";
 import { deferred } from "../../lib/deferred.ts";
+import { MemorySink } from "../../lib/session/memory_sink.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import type { TensorAddress } from "../../lib/tensor/address.ts";
 import { FRAME } from "../../lib/wire/frame_header.ts";
+import type { Offer } from "../../lib/wire/messages.ts";
 import type { Suite } from "../harness.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
 import { frameCounts } from "./support/frame_counts.ts";
@@ -42,6 +44,59 @@ export const prefetchSuite: Suite = ({ test }) => {
     await server.close();
   });
 
+  for (const into of ["stream", "store", "sink"] as const) {
+    test(`prefetch: what one has fetched goes into a ${into} without being sent again`, async () => {
+      const source = new TestSource(patterned(12 * LEAF + 77));
+      const [client, server] = peerPair({ store: storeOf([WEIGHTS, source]), codecs: [] });
+      const [prefetch] = client.prefetch([WEIGHTS]);
+      prefetch?.done.catch(() => {});
+      while ((prefetch?.progress.bytes ?? 0) < 3 * LEAF) await settle();
+      const outlets = {
+        stream: { into: "stream" },
+        store: { into: new MemoryStore() },
+        sink: { into: ({ descriptor }: Offer) => new MemorySink(descriptor) },
+      } as const;
+      const transfer = client.requestTensor(WEIGHTS, outlets[into]);
+      const read = into === "stream" ? new Response(transfer.readable).arrayBuffer() : undefined;
+      await transfer.done;
+      assert.equal(transfer.verified, "root");
+      assert.isAtLeast(transfer.progress.resumedBytes, 3 * LEAF);
+      assert.isBelow(server.sentBytes, 12.8 * LEAF);
+      if (read) assert.isTrue(sameBytes(new Uint8Array(await read), source.bytes));
+      if (into === "store") {
+        const stored = await outlets.store.into.open(WEIGHTS);
+        assert.isTrue(
+          sameBytes(stored.view?.(0, source.bytes.byteLength) as Uint8Array, source.bytes),
+        );
+      }
+      await client.close();
+      await server.close();
+    });
+  }
+
+  test("prefetch: a stream of what is here waits for its reader, and ends with it", async () => {
+    const store = new MemoryStore();
+    store.set(WEIGHTS, patterned(3 * LEAF));
+    const [client, server] = peerPair({ store });
+    await client.prefetch([WEIGHTS])[0]?.done;
+    const transfer = client.requestTensor(WEIGHTS);
+    const reader = transfer.readable.getReader();
+    for (let leaf = 0; leaf < 3; leaf++) {
+      assert.notEqual(transfer.status, "complete");
+      const { value } = await reader.read();
+      assert.isTrue(
+        sameBytes(
+          value as Uint8Array,
+          patterned(3 * LEAF).subarray(leaf * LEAF, (leaf + 1) * LEAF),
+        ),
+      );
+    }
+    assert.isTrue((await reader.read()).done);
+    await transfer.done;
+    await client.close();
+    await server.close();
+  });
+
   test("prefetch: an old version is not taken for the new one", async () => {
     const store = new MemoryStore();
     store.set(WEIGHTS, patterned(2 * LEAF));
@@ -50,8 +105,13 @@ export const prefetchSuite: Suite = ({ test }) => {
     const changed = patterned(2 * LEAF);
     changed[LEAF + 5] = (changed[LEAF + 5] ?? 0) ^ 1;
     store.set(WEIGHTS, changed);
+    const readable = client.requestTensor(WEIGHTS).readable;
+    const read = new Uint8Array(await new Response(readable).arrayBuffer());
+    assert.isTrue(sameBytes(read, changed));
+    await client.prefetch([WEIGHTS])[0]?.done;
+    store.set(WEIGHTS, patterned(2 * LEAF));
     const transfer = client.requestTensor(WEIGHTS, { into: "memory" });
-    assert.isTrue(sameBytes(await transfer.bytes(), changed));
+    assert.isTrue(sameBytes(await transfer.bytes(), patterned(2 * LEAF)));
     assert.equal(transfer.progress.resumedBytes, LEAF, "the leaf that is the same is kept");
     await client.close();
     await server.close();
