@@ -52,6 +52,8 @@ export interface Limits {
   idleTimeoutMs: number;
   /** How long a transfer or listing may stand still while it is the other end's turn. */
   stallTimeoutMs: number;
+  /** How long what an end that was dialled has begun waits for the other end to come back. */
+  returnTimeoutMs: number;
   /** How long a dial may take. */
   connectTimeoutMs: number;
   /** Entries of one listing. */
@@ -83,6 +85,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   pingIntervalMs: 5_000,
   idleTimeoutMs: 30_000,
   stallTimeoutMs: 60_000,
+  returnTimeoutMs: 60_000,
   connectTimeoutMs: 10_000,
   maxListEntries: 1_000_000,
   maxSafetensorsHeaderBytes: 100 * 1000 * 1000,

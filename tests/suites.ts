@@ -65,6 +65,7 @@ import { memorySinkSuite } from "./session/memory_sink.ts";
 import { memoryStoreSuite } from "./session/memory_store.ts";
 import { outboxSuite } from "./session/outbox.ts";
 import { partsSuite } from "./session/parts.ts";
+import { peerLinkSuite } from "./session/peer_link.ts";
 import { prefetchSuite } from "./session/prefetch.ts";
 import { readAheadSuite } from "./session/read_ahead.ts";
 import { readerBudgetSuite } from "./session/reader_budget.ts";
@@ -179,6 +180,7 @@ export const portableSuites: readonly Suite[] = [
   reconnectionSuite,
   lanesSuite,
   steeringSuite,
+  peerLinkSuite,
   prefetchSuite,
   subscriptionSuite,
   sessionTranscriptsSuite,

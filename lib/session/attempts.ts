@@ -35,9 +35,9 @@ export interface Undertaking {
 /** What {@linkcode Attempts} go by. */
 export interface AttemptsOptions {
   readonly dialler: Dialler<Channel>;
-  readonly policy: RetryPolicy;
+  readonly retry: RetryPolicy;
   /** Whether a lost link can be replaced. */
-  readonly canRedial: boolean;
+  readonly canReplace: boolean;
   readonly random: () => number;
 }
 
@@ -108,18 +108,18 @@ export class Attempts {
    * @param failures How many have failed in a row.
    */
   async pauseOrThrow(error: unknown, failures: number, signal?: AbortSignal): Promise<void> {
-    const { dialler, policy, canRedial, random } = this.#options;
+    const { dialler, retry, canReplace, random } = this.#options;
     const isRetryable = error instanceof HeadraceError && error.retryable;
-    if (!isRetryable || !canRedial) throw error;
+    if (!isRetryable || !canReplace) throw error;
     if (!dialler.current) return;
-    if (!mayRetry(policy, failures)) {
+    if (!mayRetry(retry, failures)) {
       throw new RetryExhaustedError(
         `Gave up after ${failures} failed attempts in a row: ${error.message}`,
         failures,
         { cause: error, ...(error.address !== undefined && { address: error.address }) },
       );
     }
-    await dialler.pause(retryDelayMs(policy, failures, random), signal);
+    await dialler.pause(retryDelayMs(retry, failures, random), signal);
   }
 }
 

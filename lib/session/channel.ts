@@ -86,6 +86,7 @@ export class Channel implements LinkHandler {
   #outbox: Outbox | undefined;
   #readAhead: ReadAhead | undefined;
   #ended: { readonly error: unknown } | undefined;
+  #isWantedThere = false;
   #nextStream: number;
   #lastRemoteStream = 0;
   /** The stream of the CHUNK frame that began last, for each lane. */
@@ -118,6 +119,7 @@ export class Channel implements LinkHandler {
     link.credit.onRaise = () => readAhead.look();
     const end = (error?: unknown) => {
       const parties = [...this.#parties];
+      this.#isWantedThere = this.#remote.size > 0 || this.#listed > 0;
       this.#parties.clear();
       this.#ended = { error: error ?? new TransportError("The peer said goodbye") };
       for (const [stream, party] of parties) party.fail(this.#ended.error, stream);
@@ -145,6 +147,11 @@ export class Channel implements LinkHandler {
   /** Who may read and encode next. */
   get readAhead(): ReadAhead {
     return made(this.#readAhead);
+  }
+
+  /** Whether streams of the other end were open when the link ended. */
+  get isWantedThere(): boolean {
+    return this.#isWantedThere;
   }
 
   /** Streams that are open now. */

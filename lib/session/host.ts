@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 
 import type { Connection } from "../connection.ts";
+import { abortable, News } from "../deferred.ts";
 import { LimitError, TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { toHex } from "../tensor/bytes.ts";
@@ -42,6 +43,10 @@ export class PeerHost {
   readonly #byInstance = new Map<string, TensorPeer>();
   /** A newer attempt at a transfer ends an older one, whatever connection that is on. */
   readonly #fences = new AttemptFences();
+  /** What all its peers are to those who dial: one place. */
+  readonly #instance: Uint8Array = crypto.getRandomValues(new Uint8Array(16));
+  /** Told when a peer has said HELLO. */
+  readonly #news = new News();
   /** In the order in which they came. */
   readonly #silent = new Set<Connection>();
 
@@ -51,7 +56,7 @@ export class PeerHost {
     this.done.catch(() => {});
   }
 
-  /** The peers that are connected now. */
+  /** The peers that are connected now, and those of which something waits for a connection. */
   get peers(): readonly TensorPeer[] {
     return [...this.#peers];
   }
@@ -88,28 +93,44 @@ export class PeerHost {
     peer.closed.then(() => over(), over);
   }
 
-  /** A peer that comes again has lost its older connection, even if that only looks dead from here. */
-  #fence(peer: TensorPeer, instance: Uint8Array): void {
-    const key = toHex(instance);
+  /**
+   * A peer that comes again has lost its older connection, even if that only looks dead from here.
+   * What this end began over that goes on over the newer one.
+   */
+  #fence(peer: TensorPeer, key: string): void {
     const older = this.#byInstance.get(key);
     this.#byInstance.set(key, peer);
-    older?.destroy(new TransportError("A newer connection of the same peer took its place"));
+    this.#news.tell();
+    older?.disconnect(new TransportError("A newer connection of the same peer took its place"));
     const over = () => {
       if (this.#byInstance.get(key) === peer) this.#byInstance.delete(key);
     };
     peer.closed.then(over, over);
   }
 
+  /** The peer over the next connection of the same other end. */
+  async #successor(lost: TensorPeer, key: string, signal: AbortSignal): Promise<TensorPeer> {
+    for (;;) {
+      const next = this.#byInstance.get(key);
+      if (next && next !== lost) return next;
+      await abortable(this.#news.wait(), signal);
+    }
+  }
+
   /** One connection that cannot be served must not end the service of all others. */
   #peerOver(connection: Connection): TensorPeer | undefined {
     try {
       const options = this.#options.peer(connection);
+      let instance = "";
       const peer: TensorPeer = new TensorPeer(connection, {
         fences: this.#fences,
+        instance: this.#instance,
+        successor: (signal) => this.#successor(peer, instance, signal),
         ...options,
         accepted: true,
         onHello: (hello) => {
-          this.#fence(peer, hello.instance);
+          instance = toHex(hello.instance);
+          this.#fence(peer, instance);
           options.onHello?.(hello);
         },
       });

@@ -1,15 +1,7 @@
 // This module runs in every runtime.
 import type { Connect, Connection } from "../connection.ts";
 import { abortable, deferred } from "../deferred.ts";
-import {
-  HeadraceError,
-  RetryExhaustedError,
-  TransportError,
-  UnauthorisedError,
-} from "../errors.ts";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
-import { Dialler } from "../streams/dialler.ts";
-import { FrameLink } from "../streams/frame_link.ts";
+import { HeadraceError, RetryExhaustedError, TransportError } from "../errors.ts";
 import {
   type AddressPattern,
   checkAddress,
@@ -25,10 +17,11 @@ import { AbortGroups } from "./abort_groups.ts";
 import { Answering } from "./answering.ts";
 import { AttemptFences } from "./attempt_fences.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
-import { Channel } from "./channel.ts";
+import type { Channel } from "./channel.ts";
 import { ListingRequest } from "./listing.ts";
 import { checkOffer } from "./offer_checks.ts";
 import { originOf } from "./origin_of.ts";
+import { PeerLink } from "./peer_link.ts";
 import type {
   PrefetchOptions,
   RequestOptions,
@@ -37,12 +30,11 @@ import type {
   TensorPeerOptions,
   TransferOptions,
 } from "./peer_options.ts";
-import { createContext, helloOf } from "./peer_setup.ts";
+import { createContext } from "./peer_setup.ts";
 import { Prefetches } from "./prefetches.ts";
 import { Receiving } from "./receiving.ts";
 import type { ReceivedTensor } from "./request_batch.ts";
 import { createOutlet } from "./request_outlet.ts";
-import { PriorityScheduler } from "./scheduler.ts";
 import { Sending } from "./sending.ts";
 import type { SessionContext } from "./session_context.ts";
 import type { TransferIdentity } from "./small_receiving.ts";
@@ -81,10 +73,8 @@ const DEFAULT_REPLAY_BYTES = 32 * 1024 * 1024;
  * ```
  */
 export class TensorPeer implements AsyncDisposable {
-  readonly #options: TensorPeerOptions;
   readonly #context: SessionContext;
-  readonly #hello: Hello;
-  readonly #dialler: Dialler<Channel>;
+  readonly #link: PeerLink;
   readonly #attempts: Attempts;
   readonly #answering: Answering;
   readonly #prefetches: Prefetches;
@@ -92,49 +82,33 @@ export class TensorPeer implements AsyncDisposable {
   readonly #subscriptions = new Set<Subscription>();
   readonly #aborts = new AbortGroups();
   readonly #closed = deferred<void>();
-  /** Bytes that earlier links have sent and received. */
-  #sentBefore = 0;
-  #receivedBefore = 0;
 
   /** @throws {RangeError} for a chunk size that is not a whole number from 1 KiB to 64 MiB. */
   constructor(link: Connection | Connect, options: TensorPeerOptions = {}) {
-    const context = createContext(options);
-    const { clock, limits } = context;
-    this.#options = options;
-    this.#context = context;
-    const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, ...options.retry };
-    const random = options.random ?? Math.random;
-    this.#hello = helloOf(options, context);
-    const canRedial = typeof link === "function";
-    let given = typeof link === "function" ? undefined : link;
-    const connect = async (signal: AbortSignal): Promise<Connection> => {
-      if (typeof link === "function") return link(signal);
-      const connection = given;
-      given = undefined;
-      if (connection) return connection;
-      throw new TransportError(`The connection to ${link.remote} has ended`);
-    };
-    this.#dialler = new Dialler({
-      open: async (signal) => this.#greet(await connect(signal), signal),
-      ended: (channel) => channel.link.closed,
-      discard: (channel, reason) => channel.link.close(reason),
-      policy: canRedial ? retry : { ...retry, maxRetries: 0 },
-      clock,
-      random,
+    const { successor } = options;
+    this.#context = createContext(options);
+    this.#link = new PeerLink(link, {
+      context: this.#context,
+      peer: options,
+      open: (...began) => this.#answering.open(...began),
+      successor: successor && (async (signal) => (await successor(signal)).#link),
     });
-    this.#attempts = new Attempts({ dialler: this.#dialler, policy: retry, canRedial, random });
+    this.#attempts = new Attempts(this.#link);
     this.#answering = new Answering({
-      context,
+      context: this.#context,
       peer: options,
       attempts: this.#attempts,
       fences: options.fences ?? new AttemptFences(),
       transfer: (identity, direction) => this.#begin(identity, direction, {}),
     });
-    this.#prefetches = new Prefetches(limits.maxPrefetchBytes);
-    if (!canRedial) this.#liveAndDie();
+    this.#prefetches = new Prefetches(this.#context.limits.maxPrefetchBytes);
+    if (typeof link !== "function") this.#liveAndDie();
   }
 
-  /** Settles when the peer is closed or, for a peer over a given connection, when that has ended. */
+  /**
+   * Settles when the peer is closed or, for a peer over a given connection, when that has ended and
+   * nothing of what this end began waits for the next one.
+   */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
@@ -146,32 +120,32 @@ export class TensorPeer implements AsyncDisposable {
 
   /** Bytes written to connections since the peer was made, everything counted. */
   get sentBytes(): number {
-    return this.#sentBefore + (this.#dialler.current?.link.sentBytes ?? 0);
+    return this.#link.sentBytes;
   }
 
   /** Bytes read from connections since the peer was made, everything counted. */
   get receivedBytes(): number {
-    return this.#receivedBefore + (this.#dialler.current?.link.receivedBytes ?? 0);
+    return this.#link.receivedBytes;
   }
 
   /** Bytes written and not yet read by the other end, as far as it has said. */
   get inFlightBytes(): number {
-    return this.#dialler.current?.link.flight.bytes ?? 0;
+    return this.#link.own?.link.flight.bytes ?? 0;
   }
 
   /** Bytes of chunks that have come and are not consumed; never more than the connection's window. */
   get heldBytes(): number {
-    return this.#dialler.current?.incoming.heldBytes ?? 0;
+    return this.#link.own?.incoming.heldBytes ?? 0;
   }
 
   /** The smallest round trip of late in milliseconds, where it is known. */
   get rttMs(): number | undefined {
-    return this.#dialler.current?.link.flight.rttMs;
+    return this.#link.own?.link.flight.rttMs;
   }
 
   /** What the other end calls itself, once HELLO is said. */
   async remoteHello(): Promise<Hello> {
-    return (await this.#dialler.link()).link.remoteHello;
+    return (await this.#link.dialler.link()).link.remoteHello;
   }
 
   /**
@@ -302,7 +276,7 @@ export class TensorPeer implements AsyncDisposable {
     const list = new TensorList(addresses, options, {
       context: this.#context,
       priority: options.priority ?? DEFAULT_PRIORITY,
-      link: (signal) => this.#dialler.link(signal),
+      link: (signal) => this.#link.dialler.link(signal),
       pauseOrThrow: (...given) => this.#attempts.pauseOrThrow(...given),
       single: async (address, signal) => {
         const { digest, priority } = options;
@@ -451,7 +425,7 @@ export class TensorPeer implements AsyncDisposable {
       initial,
       maxWaiting: this.#context.limits.maxListEntries,
       signal,
-      link: (stop) => this.#dialler.link(stop),
+      link: (stop) => this.#link.dialler.link(stop),
       pauseOrThrow: (...given) => this.#attempts.pauseOrThrow(...given),
       fetch:
         fetch &&
@@ -500,7 +474,7 @@ export class TensorPeer implements AsyncDisposable {
     const wanted = typeof pattern === "string" ? parsePattern(pattern) : pattern;
     for (let failures = 1; ; failures++) {
       try {
-        const channel = await this.#dialler.link(signal);
+        const channel = await this.#link.dialler.link(signal);
         const listing = new ListingRequest(channel, wanted, roots, this.#context);
         return await abortable(listing.done, signal).finally(() => listing.cancel(signal?.reason));
       } catch (error) {
@@ -521,79 +495,59 @@ export class TensorPeer implements AsyncDisposable {
   async close(
     reason: unknown = new DOMException("The peer was closed", "AbortError"),
   ): Promise<void> {
-    const link = this.#dialler.current?.link;
+    const { own } = this.#link;
     this.#release(reason);
-    await link?.goodbye();
+    await own?.link.goodbye();
     this.#closed.resolve();
   }
 
   /** Ends everything at once, without a word to the other end. */
   destroy(reason: unknown): void {
-    this.#dialler.current?.link.close(reason);
+    this.disconnect(reason);
     this.#release(reason);
     this.#closed.resolve();
   }
 
+  /** Cuts the connection, as if it had failed: what can go on over another one does. */
+  disconnect(reason: unknown = new TransportError("The connection was cut")): void {
+    this.#link.own?.link.close(reason);
+  }
+
   #release(reason: unknown): void {
-    // Nothing is cancelled at the other end: for a peer that dials, GOODBYE is one more cut.
     for (const transfer of this.transfers) {
       transfer.settle("cancelled", reason);
-      this.#attempts.of(transfer)?.fail(reason);
+      const attempt = this.#attempts.of(transfer);
+      // On its own connection GOODBYE follows, which for a peer that dials is one more cut.
+      if (this.#link.own) attempt?.fail(reason);
+      else attempt?.cancel(reason);
     }
     for (const subscription of this.#subscriptions) void subscription.close();
     this.#prefetches.clear();
-    this.#dialler.close(reason);
+    this.#link.dialler.close(reason);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** A given connection is greeted at once; its end is the peer's. */
+  /** A given connection is greeted at once; its end is the peer's, once nothing waits for another. */
   async #liveAndDie(): Promise<void> {
     try {
-      const { link } = await this.#dialler.link();
-      await link.closed;
+      const { link } = await this.#link.dialler.link();
+      await link.closed.finally(() => this.#idle());
       this.#closed.resolve();
     } catch (error) {
       this.#closed.reject(error instanceof RetryExhaustedError ? (error.cause ?? error) : error);
     }
   }
 
-  async #greet(connection: Connection, signal: AbortSignal): Promise<Channel> {
-    const { clock, limits } = this.#context;
-    const { accepted = false, authorise, onHello, scheduler } = this.#options;
-    const channel = new Channel({
-      isDialler: !accepted,
-      clock,
-      maxStreams: limits.maxTransfers,
-      maxRequests: limits.maxRequests,
-      windowBytes: this.#hello.connectionCredit,
-      scheduler: scheduler ?? (() => new PriorityScheduler()),
-      open: (...began) => this.#answering.open(...began),
-    });
-    const link = await FrameLink.open(connection, {
-      hello: this.#hello,
-      handler: channel,
-      accepted,
-      authorise: (hello) => {
-        const { token } = hello;
-        const isLetIn = !accepted || (authorise?.(token) ?? true);
-        if (isLetIn) return onHello?.(hello);
-        throw new UnauthorisedError(
-          token === undefined ? "A token is needed to connect" : "The token is not the right one",
-        );
-      },
-      limits,
-      clock,
-      signal,
-    });
-    const count = () => {
-      this.#sentBefore += link.sentBytes;
-      this.#receivedBefore += link.receivedBytes;
-    };
-    link.closed.then(count, count);
-    return channel;
+  /** Until nothing is under way. */
+  async #idle(): Promise<void> {
+    while (this.#transfers.size > 0 || this.#subscriptions.size > 0) {
+      const transfers = this.transfers.map(({ done }) => done);
+      const subscriptions = [...this.#subscriptions].map(({ ended }) => ended);
+      await Promise.allSettled([...transfers, ...subscriptions]);
+    }
   }
 
   #identity(address: TensorAddress, { priority = DEFAULT_PRIORITY }: TransferOptions) {
@@ -607,7 +561,7 @@ export class TensorPeer implements AsyncDisposable {
     options: TransferOptions,
     outlets: Pick<TransferControls, "readable" | "takeBytes"> = {},
   ): { transfer: Transfer; meter: TransferMeter } {
-    const meter = new TransferMeter(this.#context.clock, () => this.#dialler.progressed());
+    const meter = new TransferMeter(this.#context.clock, () => this.#link.dialler.progressed());
     const transfer: Transfer = new Transfer({
       id,
       address,

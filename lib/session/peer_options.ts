@@ -9,6 +9,7 @@ import type { SinkStore, TensorSink } from "../tensor/sink.ts";
 import type { SourceVersion, TensorStore } from "../tensor/source.ts";
 import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
 import type { AttemptFences } from "./attempt_fences.ts";
+import type { TensorPeer } from "./peer.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { TensorInputOptions } from "./tensor_input.ts";
 import type { Transfer } from "./transfer.ts";
@@ -23,6 +24,11 @@ export interface TensorPeerOptions {
   readonly accepted?: boolean;
   /** Names this end to the other; default `"headrace"`. */
   readonly node?: string;
+  /**
+   * 16 random bytes that tell this end from all others, over all its connections; default: new ones.
+   * The peers of a `PeerHost` share theirs.
+   */
+  readonly instance?: Uint8Array;
   /** `worker`, `coordinator` or `mixed` (default). */
   readonly role?: string;
   /** Said to the other end when dialling. */
@@ -64,6 +70,11 @@ export interface TensorPeerOptions {
    * a newer attempt then ends an older one over another connection. Default: the peer's own.
    */
   readonly fences?: AttemptFences;
+  /**
+   * For an accepted connection that was lost: gives the peer over the other end's next one, when
+   * that comes. What this end began goes on over that. A `PeerHost` sees to it.
+   */
+  readonly successor?: (signal: AbortSignal) => Promise<TensorPeer>;
 }
 
 /** Options of a single transfer. */

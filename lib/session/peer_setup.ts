@@ -45,7 +45,7 @@ export function createContext(options: TensorPeerOptions): SessionContext {
 /** What a peer with these options says of itself. */
 export function helloOf(options: TensorPeerOptions, { codecs, limits }: SessionContext): Hello {
   return {
-    instance: crypto.getRandomValues(new Uint8Array(16)),
+    instance: options.instance ?? crypto.getRandomValues(new Uint8Array(16)),
     node: options.node ?? "headrace",
     role: options.role ?? "mixed",
     codecs: codecs.map((codec) => codec.name),

@@ -12,7 +12,10 @@ export interface DiallerOptions<T> {
   readonly ended: (opened: T) => Promise<void>;
   /** Ends what was opened when nobody wants it any more. */
   readonly discard: (opened: T, reason: unknown) => void;
-  readonly policy: RetryPolicy;
+  /** Whether what was lost is replaced at once, although nobody asks; default: it is not. */
+  readonly isMissed?: (lost: T) => boolean;
+  /** What failures are forgiven now. */
+  readonly policy: () => RetryPolicy;
   readonly clock: Clock;
   readonly random: () => number;
 }
@@ -98,7 +101,8 @@ export class Dialler<T> {
   }
 
   async #attempt(signal: AbortSignal): Promise<T> {
-    const { policy, random, open, discard } = this.#options;
+    const { random, open, discard } = this.#options;
+    const policy = this.#options.policy();
     for (;;) {
       signal.throwIfAborted();
       if (!mayRetry(policy, this.#failures)) throw this.#exhausted();
@@ -126,6 +130,7 @@ export class Dialler<T> {
     const lost = (error?: unknown) => {
       this.#current = undefined;
       this.#failed(error ?? new TransportError("The peer said goodbye"));
+      if (error && this.#options.isMissed?.(opened)) this.link().catch(() => {});
     };
     this.#options.ended(opened).then(() => lost(), lost);
     return opened;

@@ -143,7 +143,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       open: async (signal) => this.#greet(await connect(signal), clock, signal),
       ended: (link) => link.closed,
       discard: (link, reason) => link.close(reason),
-      policy,
+      policy: () => policy,
       clock,
       random: options.random ?? Math.random,
     });

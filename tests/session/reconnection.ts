@@ -2,53 +2,20 @@
 import { assert } from "chai";
 import type { Connection } from "../../lib/connection.ts";
 import { type RemoteError, TransportError } from "../../lib/errors.ts";
-import { PeerHost } from "../../lib/session/host.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
-import type { TensorPeerOptions } from "../../lib/session/peer_options.ts";
 import type { SinkStore } from "../../lib/tensor/sink.ts";
-import { connectionPair } from "../../lib/transports/memory.ts";
 import { FRAME } from "../../lib/wire/frame_header.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
 import { turn } from "../transports/conformance.ts";
 import { quiet } from "./support/manual_clock.ts";
+import { cut, Place } from "./support/place.ts";
 import { HELLO, RawPeer } from "./support/raw_peer.ts";
 import { LEAF, storeOf, TestSink, TestSource, WEIGHTS } from "./support/tensors.ts";
 
 const FAST = { baseDelayMs: 0, maxDelayMs: 0 };
-
-/** A host that connections in memory come to. */
-class Place {
-  readonly host: PeerHost;
-  readonly accepted: Connection[] = [];
-  #arrive!: ReadableStreamDefaultController<Connection>;
-
-  constructor(options: TensorPeerOptions) {
-    const connections = new ReadableStream<Connection>({
-      start: (controller) => {
-        this.#arrive = controller;
-      },
-    });
-    this.host = new PeerHost(connections, { peer: () => options });
-  }
-
-  /** Dials it. */
-  readonly connect = async (): Promise<Connection> => {
-    const [near, far] = connectionPair();
-    this.accepted.push(far);
-    this.#arrive.enqueue(far);
-    return near;
-  };
-
-  close(): Promise<void> {
-    return this.host.close();
-  }
-}
-
-/** Cuts the link that a place accepted last. */
-const cut = (place: Place): void => place.accepted.at(-1)?.close(new TransportError("cut"));
 
 /** A connection whose near end can die without the far one's learning of it. */
 function mortal(inner: Connection): Connection & { die: () => void } {

@@ -29,7 +29,7 @@ function scene(maxRetries = 1): {
     },
     ended: (opened) => opened.ended.promise,
     discard: (_opened, reason) => discarded.push(reason),
-    policy: { ...DEFAULT_RETRY_POLICY, maxRetries, jitterFactor: 0 },
+    policy: () => ({ ...DEFAULT_RETRY_POLICY, maxRetries, jitterFactor: 0 }),
     clock,
     random: () => 0,
   });
