@@ -125,6 +125,17 @@ export class MemorySink implements TensorSink {
     this.#leaves.set(leaf.index, { index: leaf.index, digest: leaf.digest.slice() });
   }
 
+  /** Keeps the bytes where they are the whole tensor and have no place yet; else as `write`. */
+  async adopt(leaf: LeafDigest, bytes: Uint8Array): Promise<void> {
+    const isWhole = bytes.byteLength === this.descriptor.byteLength;
+    const isOwn = bytes.byteLength === bytes.buffer.byteLength;
+    if (!this.#bytes && this.#version && isWhole && isOwn) {
+      checkIndex(leaf.index, bytes.byteLength);
+      this.#bytes = bytes;
+    }
+    await this.write(leaf, bytes);
+  }
+
   /** @throws {TypeError} when leaves are missing. */
   async commit(_root: Uint8Array | undefined): Promise<void> {
     const wanted = leafCount(this.descriptor.byteLength);

@@ -69,6 +69,11 @@ export class PushedTensor implements TensorSink {
     await this.memory.write(leaf, bytes);
   }
 
+  async adopt(leaf: LeafDigest, bytes: Uint8Array): Promise<void> {
+    this.#checkOpen();
+    await this.memory.adopt(leaf, bytes);
+  }
+
   async commit(root: Uint8Array | undefined): Promise<void> {
     const memory = (this.#isSame && this.#base) || this.memory;
     await memory.commit(root);

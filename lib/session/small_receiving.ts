@@ -4,7 +4,7 @@ import { decodeChunk } from "../codec/decode_chunk.ts";
 import { IntegrityError, ProtocolError } from "../errors.ts";
 import { verifyChecksum } from "../streams/verifier_stream.ts";
 import { equalBytes } from "../tensor/bytes.ts";
-import { MIN_CHUNK_BYTES } from "../tensor/chunk.ts";
+import { type LeafDigest, MIN_CHUNK_BYTES } from "../tensor/chunk.ts";
 import { tensorRoot } from "../tensor/root.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import type { DigestMode, Offer } from "../wire/messages.ts";
@@ -72,7 +72,8 @@ export interface SmallTaking extends SmallCheck {
 }
 
 /**
- * Verifies a tensor that came in one frame and puts it into its sink.
+ * Verifies a tensor that came in one frame, whose data belongs to nobody else, and puts it into its
+ * sink.
  *
  * @returns its root, where it has digests; `undefined` when nobody wants it any more.
  */
@@ -112,13 +113,17 @@ export async function takeSmall(
     : undefined;
   await sink.begin(version, here ?? []);
   // What is here already may be in a file that nothing is to be written to.
-  if (bytes.byteLength > 0 && !here?.length) {
-    const place = sink.buffer?.(0);
-    place?.set(bytes);
-    await sink.write(leaf, place ?? bytes);
-  }
+  if (bytes.byteLength > 0 && !here?.length) await put(sink, leaf, bytes);
   if (isOver()) return undefined;
   taking.onCommit();
   await sink.commit(root);
   return { root };
+}
+
+/** Gives a sink bytes that nobody else has. */
+function put(sink: TensorSink, leaf: LeafDigest, bytes: Uint8Array): Promise<void> {
+  if (sink.adopt) return sink.adopt(leaf, bytes);
+  const place = sink.buffer?.(0);
+  place?.set(bytes);
+  return sink.write(leaf, place ?? bytes);
 }

@@ -33,6 +33,8 @@ export interface TensorSink {
   buffer?(index: number): Uint8Array;
   /** Takes a verified leaf; the bytes may be reused once the promise is kept. */
   write(leaf: LeafDigest, bytes: Uint8Array): Promise<void>;
+  /** As `write`, of bytes that belong to nobody else: the sink may keep them as they are. */
+  adopt?(leaf: LeafDigest, bytes: Uint8Array): Promise<void>;
   /**
    * The tensor, whose outermost dimension was only the most that may come, turned out to be this;
    * told before its last leaf. A sink without this takes only tensors whose length is known.

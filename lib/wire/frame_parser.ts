@@ -35,6 +35,7 @@ export class FrameParser {
   readonly #handler: FrameHandler;
   readonly #limits: Limits;
   readonly #front = new Uint8Array(CHUNK_HEAD_BYTES);
+  #payload = new Uint8Array();
   #state: State;
   /** Where a header or payload that came in pieces is put together. */
   #gathered: Uint8Array = this.#front;
@@ -75,9 +76,7 @@ export class FrameParser {
         this.#take(bytes.subarray(at - wanted, at));
         continue;
       }
-      if (this.#gatheredBytes === 0) {
-        this.#gathered = wanted <= this.#front.byteLength ? this.#front : new Uint8Array(wanted);
-      }
+      if (this.#gatheredBytes === 0) this.#gathered = this.#room(wanted);
       const part = bytes.subarray(at, at + wanted - this.#gatheredBytes);
       this.#gathered.set(part, this.#gatheredBytes);
       this.#gatheredBytes += part.byteLength;
@@ -105,6 +104,13 @@ export class FrameParser {
           ? "inside a frame's header"
           : `inside a ${frameName(this.#header.type)} frame`;
     throw new TransportError(`The connection ended ${where}`);
+  }
+
+  /** Memory for a header or a payload; one that held a large payload holds the next as well. */
+  #room(byteLength: number): Uint8Array {
+    if (byteLength <= this.#front.byteLength) return this.#front;
+    if (byteLength > this.#payload.byteLength) this.#payload = new Uint8Array(byteLength);
+    return this.#payload;
   }
 
   #wantedBytes(): number {

@@ -56,6 +56,30 @@ export const memorySinkSuite: Suite = ({ test }) => {
     assert.equal(sink.bytes.buffer, into.buffer);
   });
 
+  test("memory sink: keeps bytes that are the whole tensor, if they are nobody else's and have no place", async () => {
+    const leaf = { index: 0, digest: digest(0) };
+    const adopted = Uint8Array.of(1, 2, 3, 4);
+    const into = new Uint8Array(4);
+    const cases = [
+      [new MemorySink(createDescriptor("U8", [4])), adopted, true],
+      [new MemorySink(createDescriptor("U8", [4]), { into }), adopted, false],
+      [
+        new MemorySink(createDescriptor("U8", [4])),
+        Uint8Array.of(0, 1, 2, 3, 4).subarray(1),
+        false,
+      ],
+    ] as const;
+    for (const [sink, bytes, isKept] of cases) {
+      await sink.begin(VERSION, []);
+      await sink.adopt(leaf, bytes);
+      await sink.commit(undefined);
+      assert.deepEqual([...sink.bytes], [1, 2, 3, 4]);
+      assert.equal(sink.bytes.buffer === bytes.buffer, isKept);
+    }
+    const early = new MemorySink(createDescriptor("U8", [4]));
+    await assertRejects(() => early.adopt(leaf, adopted), TypeError, /before begin/);
+  });
+
   test("memory sink: lends a leaf's own place, and holds the leaf again only once it is written", async () => {
     const into = new Uint8Array(LEAF + 3);
     const sink = new MemorySink(createDescriptor("U8", [LEAF + 3]), { into });

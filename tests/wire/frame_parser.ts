@@ -153,6 +153,26 @@ export const frameParserSuite: Suite = ({ test }) => {
     assert.isBelow(work.allocatedBytes, DEFAULT_LIMITS.maxPageBytes + 1000);
   });
 
+  test("parser: payloads that come in pieces are put together in the same memory, one after another", () => {
+    const frame = concat([headerOf(FRAME.tensor, 60_000), new Uint8Array(60_000).fill(3)]);
+    const buffers: ArrayBufferLike[] = [];
+    const parser = new FrameParser(
+      {
+        frame: (_header, payload) => {
+          assert.equal(payload.byteLength, 60_000);
+          buffers.push(payload.buffer);
+        },
+        chunk: () => {},
+        chunkData: () => {},
+      },
+      DEFAULT_LIMITS,
+      false,
+    );
+    for (let n = 0; n < 5; n++) for (const bytes of slicesOf(frame, [7_000])) parser.push(bytes);
+    assert.equal(buffers.length, 5);
+    assert.equal(new Set(buffers).size, 1);
+  });
+
   test("parser: types, flags and streams that cannot be are refused", () => {
     for (const type of [0, 0x06, 0x0f, 0x29, 0x2f, 0x31, 0x7f]) {
       assert.throws(() => whole(headerOf(type, 0)), ProtocolError, /unknown type/);

@@ -25,7 +25,7 @@ export function readFrames(
     {
       preamble: (versions) => found.push(versions),
       frame(header, payload) {
-        found.push({ header, value: decodeFrame(header, payload) });
+        found.push({ header, value: decodeFrame(header, payload.slice()) });
       },
       chunk(header, head, dataBytes) {
         found.push({ header, head });
