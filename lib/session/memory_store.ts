@@ -7,6 +7,7 @@ import {
   type TensorAddress,
 } from "../tensor/address.ts";
 import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
+
 import type { PushOrigin, SinkStore, TensorSink } from "../tensor/sink.ts";
 import type {
   SourceVersion,
@@ -16,12 +17,13 @@ import type {
   TensorStore,
 } from "../tensor/source.ts";
 import type { TypedArray } from "../tensor/typed_array.ts";
-import { ByteSource } from "./byte_source.ts";
+import { MAX_TENSOR_DATA_BYTES } from "../wire/frame_header.ts";
 import type { LeafSink } from "./leaf_sink.ts";
 import { MemorySink } from "./memory_sink.ts";
 import { OpenPush } from "./open_push.ts";
 import { PushRoom } from "./push_room.ts";
 import { PushedTensor } from "./pushed_tensor.ts";
+import { StoredSource, type StoredVersion } from "./stored_source.ts";
 import { memoryTensorOf, type TensorInputOptions } from "./tensor_input.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -44,7 +46,7 @@ export interface StoredTensor {
   readonly bytes: Uint8Array;
 }
 
-interface Entry extends StoredTensor {
+interface Entry extends StoredVersion {
   readonly address: TensorAddress;
   /** Where it was received, if it was pushed; it knows its leaves' digests. */
   readonly memory: MemorySink | undefined;
@@ -151,7 +153,7 @@ export class MemoryStore implements TensorStore, SinkStore {
     const key = formatAddress(address);
     const entry = this.#entries.get(key);
     if (!entry) throw new NotFoundError(`Nothing lives at ${key}`, { address: key });
-    return new ByteSource(entry.bytes, entry.descriptor, entry.version);
+    return new StoredSource(entry);
   }
 
   /**
@@ -240,7 +242,8 @@ export class MemoryStore implements TensorStore, SinkStore {
     const address = { model, partition, tensor };
     const version = crypto.getRandomValues(new Uint8Array(16));
     this.#entryBytes += bytes.byteLength - (this.#entries.get(key)?.bytes.byteLength ?? 0);
-    this.#entries.set(key, { address, descriptor, version, bytes, memory });
+    const leafDigests = bytes.byteLength <= MAX_TENSOR_DATA_BYTES ? new Map() : undefined;
+    this.#entries.set(key, { address, descriptor, version, bytes, memory, leafDigests });
     this.#watchers.tell({ kind: "changed", address });
   }
 

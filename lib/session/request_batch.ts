@@ -77,10 +77,7 @@ export class RequestBatch implements StreamParty {
       this.fail(error, stream);
     };
     try {
-      const data = tensor.data.slice();
-      // An asynchronous digest is compared when the frame's memory is somebody else's.
-      const wanted = tensor.digest?.slice();
-      const own = { ...tensor, data, ...(wanted && { digest: wanted }) };
+      const own = { ...tensor, data: tensor.data.slice() };
       const opened = openSmall(own, { context, digest, codecs });
       if (opened instanceof Promise) {
         opened.then((bytes) => this.#came(stream, tensor, bytes), damaged);

@@ -22,6 +22,7 @@ export interface SmallCheck {
 /**
  * The tensor's bytes, decoded and held to their digest, or to their checksum where there is none.
  *
+ * @param tensor Its data belongs to nobody else; its digest may be valid during the call only.
  * @throws {IntegrityError} in transit, for bytes that are not what they were said to be.
  * @throws {ProtocolError} for a frame without the digest that it needs, or with an unknown codec.
  */
@@ -37,8 +38,9 @@ export function openSmall(
   const name = codec === 0 ? "none" : codecs[codec - 1]?.name;
   if (name === undefined)
     throw new ProtocolError(`The peer used codec ${codec} of ${codecs.length}`);
+  let wanted = tensor.digest;
   const judge = (bytes: Uint8Array, found: Uint8Array): Uint8Array => {
-    if (tensor.digest && equalBytes(found, tensor.digest)) return bytes;
+    if (wanted && equalBytes(found, wanted)) return bytes;
     throw new IntegrityError("transit", "A tensor in one frame does not match its digest");
   };
   const check = (bytes: Uint8Array): Uint8Array | Promise<Uint8Array> => {
@@ -51,7 +53,10 @@ export function openSmall(
     return found instanceof Promise ? found.then((it) => judge(bytes, it)) : judge(bytes, found);
   };
   const raw = decodeChunk(data, name, descriptor.byteLength, { codecs });
-  return raw instanceof Promise ? raw.then(check) : check(raw);
+  const opened = raw instanceof Promise ? raw.then(check) : check(raw);
+  // What is compared later must not be somebody else's memory by then.
+  if (opened instanceof Promise) wanted = wanted?.slice();
+  return opened;
 }
 
 /** Which transfer an attempt belongs to, and of what. */

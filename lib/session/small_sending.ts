@@ -84,7 +84,9 @@ function digestOf(
   bytes: Uint8Array,
 ): Uint8Array | Promise<Uint8Array> {
   const { sha256, digests: cache, buffers } = context;
-  if (bytes.byteLength < REMEMBERED_FROM_BYTES) return sha256([bytes]);
+  const known = source.leafDigests?.get(0);
+  if (known) return known;
+  if (!source.leafDigests && bytes.byteLength < REMEMBERED_FROM_BYTES) return sha256([bytes]);
   const key = formatAddress(address);
   return new LeafDigests({ source, version, key, cache, sha256, buffers }).ofBytes(0, bytes);
 }

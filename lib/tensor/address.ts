@@ -89,8 +89,8 @@ const PLAIN = /^[A-Za-z0-9_.-]+$/;
  * ```
  */
 export function formatAddress(address: TensorAddress): string {
-  checkAddress(address);
-  return [address.model, address.partition, address.tensor].map(escapeName).join("/");
+  const { model, partition, tensor } = checkAddress(address);
+  return `${escapeName(model)}/${escapeName(partition)}/${escapeName(tensor)}`;
 }
 
 function splitNames(text: string): string[] {

@@ -44,8 +44,8 @@ export interface TensorSource {
   peekEnd?(byteOffset: number): Promise<number | undefined>;
   /** These leaves are safe at the other end: a source that cannot be read again may let go of them. */
   acknowledged?(ranges: readonly LeafRange[]): void;
-  /** The digests of what has been read, kept by a source that cannot be read again. */
-  readonly leafDigests?: Map<number, Uint8Array>;
+  /** The digests of what has been hashed, where the source keeps them itself. */
+  readonly leafDigests?: Map<number, Uint8Array> | undefined;
   /** Gives back what the source holds open. */
   close?(): Promise<void>;
 }

@@ -165,6 +165,27 @@ export const smallTensorsSuite: Suite = ({ test }) => {
     await server.close();
   });
 
+  test("request lists: a store's tensor is hashed once, and a new version of it anew", async () => {
+    let hashed = 0;
+    const counting: typeof sha256 = (parts) => {
+      hashed++;
+      return sha256(parts);
+    };
+    const store = new MemoryStore();
+    const addresses = Array.from({ length: 20 }, (_, n) => addressOf(n));
+    for (const address of addresses) store.set(address, patterned(4 * KiB));
+    const [client, server] = peerPair({ store, sha256: counting });
+    for (const expected of [20, 20, 21]) {
+      if (expected === 21) store.set(addressOf(7), patterned(8 * KiB));
+      for await (const { address, bytes } of client.requestTensors(addresses)) {
+        assert.isTrue(sameBytes(bytes, store.get(address)?.bytes ?? new Uint8Array()));
+      }
+      assert.equal(hashed, expected);
+    }
+    await client.close();
+    await server.close();
+  });
+
   test("request lists: large ones are fetched by themselves, and none is lost among the small", async () => {
     const store = new MemoryStore();
     const sizes = [10, 3 * LEAF, 64 * KiB, 64 * KiB + 1, 0, LEAF];
