@@ -309,8 +309,9 @@ export class Channel implements LinkHandler {
     if (!party.receipt) {
       throw new ProtocolError(`The peer confirmed stream ${stream}, which has sent no tensor`);
     }
-    this.remove(stream);
+    // One that cannot be fails the party with all others.
     party.receipt(stream);
+    this.remove(stream);
   }
 
   /** Whether the frame may begin a stream; one that belongs to a retired stream may not. */
