@@ -1,26 +1,20 @@
 // This module runs in every runtime.
 import type { Connect, Connection } from "../connection.ts";
 import { abortable, deferred } from "../deferred.ts";
-import { HeadraceError, RetryExhaustedError, TransportError } from "../errors.ts";
+import { RetryExhaustedError, TransportError } from "../errors.ts";
 import {
   type AddressPattern,
-  checkAddress,
   formatAddress,
   parsePattern,
   type TensorAddress,
 } from "../tensor/address.ts";
-import { LEAF_BYTES } from "../tensor/leaf.ts";
-import { encodeMessage } from "../wire/control.ts";
 import type { ListingEntry } from "../wire/listing.ts";
-import type { Hello, Offer, Request } from "../wire/messages.ts";
-import { AbortGroups } from "./abort_groups.ts";
+import type { Hello, Offer } from "../wire/messages.ts";
 import { Answering } from "./answering.ts";
 import { AttemptFences } from "./attempt_fences.ts";
-import { type Attempt, Attempts } from "./attempts.ts";
-import type { Channel } from "./channel.ts";
+import { Attempts } from "./attempts.ts";
 import { ListingRequest } from "./listing.ts";
-import { checkOffer } from "./offer_checks.ts";
-import { originOf } from "./origin_of.ts";
+import type { MemorySink } from "./memory_sink.ts";
 import { PeerLink } from "./peer_link.ts";
 import type {
   PrefetchOptions,
@@ -28,27 +22,20 @@ import type {
   StreamOptions,
   SubscribeOptions,
   TensorPeerOptions,
-  TransferOptions,
 } from "./peer_options.ts";
 import { createContext } from "./peer_setup.ts";
 import { Prefetches } from "./prefetches.ts";
-import { Receiving } from "./receiving.ts";
+import { pushTensor } from "./pushing.ts";
 import type { ReceivedTensor } from "./request_batch.ts";
-import { createOutlet } from "./request_outlet.ts";
-import { Sending } from "./sending.ts";
+import { type Requested, requestTensor } from "./requesting.ts";
 import type { SessionContext } from "./session_context.ts";
-import type { TransferIdentity } from "./small_receiving.ts";
-import { isSmall, SmallSending } from "./small_sending.ts";
 import { Subscription } from "./subscription.ts";
-import { sourceOf, type TensorInput } from "./tensor_input.ts";
+import type { TensorInput } from "./tensor_input.ts";
 import { type RequestListOptions, TensorList } from "./tensor_list.ts";
-import { Transfer, type TransferControls } from "./transfer.ts";
-import { TransferMeter } from "./transfer_meter.ts";
+import type { Transfer } from "./transfer.ts";
+import { DEFAULT_PRIORITY, type TransferMaking, TransferTable } from "./transfer_table.ts";
 
-const DEFAULT_PRIORITY = 50;
 const PREFETCH_PRIORITY = 0;
-/** What is kept of a stream that cannot be read again, unless its chunks take more. */
-const DEFAULT_REPLAY_BYTES = 32 * 1024 * 1024;
 
 /**
  * Either end of a connection over which tensors move both ways. Given a `connect` function it dials
@@ -78,9 +65,8 @@ export class TensorPeer implements AsyncDisposable {
   readonly #attempts: Attempts;
   readonly #answering: Answering;
   readonly #prefetches: Prefetches;
-  readonly #transfers = new Set<Transfer>();
+  readonly #transfers: TransferTable;
   readonly #subscriptions = new Set<Subscription>();
-  readonly #aborts = new AbortGroups();
   readonly #closed = deferred<void>();
 
   /** @throws {RangeError} for a chunk size that is not a whole number from 1 KiB to 64 MiB. */
@@ -94,12 +80,17 @@ export class TensorPeer implements AsyncDisposable {
       successor: successor && (async (signal) => (await successor(signal)).#link),
     });
     this.#attempts = new Attempts(this.#link);
+    this.#transfers = new TransferTable({
+      context: this.#context,
+      attempts: this.#attempts,
+      onProgress: () => this.#link.dialler.progressed(),
+    });
     this.#answering = new Answering({
       context: this.#context,
       peer: options,
       attempts: this.#attempts,
       fences: options.fences ?? new AttemptFences(),
-      transfer: (identity, direction) => this.#begin(identity, direction, {}),
+      transfer: (identity, direction) => this.#transfers.begin(identity, direction),
     });
     this.#prefetches = new Prefetches(this.#context.limits.maxPrefetchBytes);
     if (typeof link !== "function") this.#liveAndDie();
@@ -115,7 +106,7 @@ export class TensorPeer implements AsyncDisposable {
 
   /** The transfers under way, both directions, whoever began them; not the entries of request lists. */
   get transfers(): readonly Transfer[] {
-    return [...this.#transfers];
+    return this.#transfers.all;
   }
 
   /** Bytes written to connections since the peer was made, everything counted. */
@@ -177,66 +168,12 @@ export class TensorPeer implements AsyncDisposable {
     if (prefetch && !prefetch.transfer.isOver) {
       if (options.into === "memory" && !options.version && !options.root) {
         prefetch.transfer.priority = options.priority ?? DEFAULT_PRIORITY;
-        this.#bind(prefetch.transfer, options);
+        this.#transfers.bind(prefetch.transfer, options);
         return prefetch.transfer;
       }
       prefetch.transfer.cancel(new DOMException("A request took its place", "AbortError"));
     }
     return this.#request(address, options, prefetch?.sink()).transfer;
-  }
-
-  #request(
-    address: TensorAddress,
-    options: RequestOptions,
-    held?: Parameters<typeof createOutlet>[1],
-  ): { transfer: Transfer; outlet: ReturnType<typeof createOutlet> } {
-    const { version, root, rows, bytes, digest = "sha256" } = options;
-    const outlet = createOutlet(options, held, (reason) => transfer.cancel(reason));
-    const { stream, takeBytes } = outlet;
-    const outlets = {
-      ...(stream && { readable: stream.readable }),
-      ...(takeBytes && { takeBytes }),
-    };
-    const identity = this.#identity(address, options);
-    const { transfer, meter } = this.#begin(identity, "in", options, outlets);
-    const attempt = (channel: Channel, epoch: number): Receiving => {
-      const { priority } = transfer;
-      const request: Request = {
-        ...identity,
-        epoch,
-        priority,
-        digest,
-        ...(version && { version }),
-        ...(rows && { rows }),
-        ...(bytes && { bytes }),
-      };
-      const receiving = new Receiving({
-        channel,
-        context: this.#context,
-        meter,
-        digest,
-        identity: { ...identity, epoch, priority },
-        part: options,
-        ...(root && { root }),
-        priority: () => transfer.priority,
-        ...(stream && { isReaderWaiting: () => stream.isWaiting }),
-        open: async (offer) => {
-          checkOffer(offer, request);
-          transfer.enter("moving", offer.descriptor);
-          return outlet.open(offer, await originOf(channel, offer));
-        },
-        onDescriptor: (descriptor) => transfer.enter("moving", descriptor),
-        onPhase: (phase) => transfer.enter(phase === "verifying" ? phase : "moving"),
-        onReprioritise: (priority) => transfer.reprioritised(priority),
-        onPause: (isPaused) => transfer.pausedThere(isPaused),
-      });
-      if (stream) stream.onWaiting = () => receiving.readerWaits();
-      channel.link.send(encodeMessage("request", receiving.stream, request));
-      return receiving;
-    };
-    void this.#attempts.drive({ transfer, meter, isPinned: version !== undefined, attempt });
-    transfer.done.catch((reason) => stream?.fail(reason));
-    return { transfer, outlet };
   }
 
   /**
@@ -318,40 +255,7 @@ export class TensorPeer implements AsyncDisposable {
    * ```
    */
   streamTensor(address: TensorAddress, tensor: TensorInput, options: StreamOptions = {}): Transfer {
-    const identity = this.#identity(address, options);
-    const leastReplayBytes = 4 * Math.max(LEAF_BYTES, this.#context.chunkBytes);
-    const replayBytes = options.replayBytes ?? Math.max(DEFAULT_REPLAY_BYTES, leastReplayBytes);
-    if (replayBytes < leastReplayBytes) {
-      throw new RangeError(
-        `replayBytes must be four chunks, ${leastReplayBytes}, or more, found ${replayBytes}`,
-      );
-    }
-    const source = sourceOf(tensor, { ...options, replayBytes });
-    const { transfer, meter } = this.#begin(identity, "out", options);
-    const digest = options.digest ?? "sha256";
-    const attempt = (channel: Channel, epoch: number): Attempt => {
-      transfer.enter("moving", source.descriptor);
-      const { id } = identity;
-      const { priority } = transfer;
-      const shared = { channel, context: this.#context, source, meter, priority };
-      if (isSmall(source)) {
-        const push = { id, epoch, address };
-        return new SmallSending({ ...shared, address, digest, push });
-      }
-      return new Sending({
-        ...shared,
-        offer: { id, epoch, address, digest },
-        onReprioritise: (other) => transfer.reprioritised(other),
-        onPause: (isPaused) => transfer.pausedThere(isPaused),
-      });
-    };
-    void this.#attempts.drive({ transfer, meter, isPinned: false, attempt });
-    // What the peer made for this transfer, it also lets go of.
-    if (source !== tensor) {
-      const over = () => void source.close?.();
-      transfer.done.then(over, over);
-    }
-    return transfer;
+    return pushTensor(this.#making, address, tensor, options);
   }
 
   /**
@@ -550,48 +454,12 @@ export class TensorPeer implements AsyncDisposable {
     }
   }
 
-  #identity(address: TensorAddress, { priority = DEFAULT_PRIORITY }: TransferOptions) {
-    const id = crypto.getRandomValues(new Uint8Array(16));
-    return { id, epoch: 0, address: checkAddress(address), priority };
+  #request(address: TensorAddress, options: RequestOptions, held?: MemorySink): Requested {
+    return requestTensor(this.#making, address, options, held);
   }
 
-  #begin(
-    { id, address, priority }: TransferIdentity,
-    direction: "in" | "out",
-    options: TransferOptions,
-    outlets: Pick<TransferControls, "readable" | "takeBytes"> = {},
-  ): { transfer: Transfer; meter: TransferMeter } {
-    const meter = new TransferMeter(this.#context.clock, () => this.#link.dialler.progressed());
-    const transfer: Transfer = new Transfer({
-      id,
-      address,
-      direction,
-      priority,
-      meter,
-      ...outlets,
-      // The caller's own reason stays here: to the other end it is a cancel, whatever it is.
-      abort: (reason) =>
-        this.#attempts
-          .of(transfer)
-          ?.cancel(reason instanceof HeadraceError ? reason : new DOMException("", "AbortError")),
-      reprioritise: (value) => this.#attempts.of(transfer)?.reprioritise(value),
-      pause: (isPaused) => this.#attempts.of(transfer)?.pause(isPaused),
-    });
-    this.#transfers.add(transfer);
-    const over = () => void this.#transfers.delete(transfer);
-    transfer.done.then(over, over);
-    this.#bind(transfer, options);
-    return { transfer, meter };
-  }
-
-  /** Ties a transfer to a signal and a deadline. */
-  #bind(transfer: Transfer, { signal, deadlineMs }: TransferOptions): void {
-    if (signal) this.#aborts.add(signal, transfer);
-    if (deadlineMs === undefined) return;
-    const message = `${formatAddress(transfer.address)} was not there within ${deadlineMs} ms`;
-    const stop = this.#context.clock.after(deadlineMs, () =>
-      transfer.cancel(new DOMException(message, "TimeoutError")),
-    );
-    transfer.done.then(stop, stop);
+  /** What every transfer of this end is made with. */
+  get #making(): TransferMaking {
+    return { context: this.#context, attempts: this.#attempts, transfers: this.#transfers };
   }
 }
