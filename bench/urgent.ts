@@ -75,7 +75,7 @@ async function main(): Promise<void> {
       name: `urgent-${question}`,
       file: import.meta.url,
       about:
-        `${rounds} rounds of ${urgents} urgent items of ${urgentBytes / KiB} KiB, from the request to the verified bytes in ` +
+        `${rounds} rounds of ${urgents} urgent items of ${urgentBytes / KiB} KiB after 200 to warm up, from the request to the verified bytes in ` +
         "memory, on the idle connection and beside 4 bulk transfers in the same direction, priority low and " +
         `normal, from memory to a sink that discards; two processes on loopback. ${about[question]} ` +
         "Others: HTTP/2 with 256 KiB windows and 64 KiB frames, one connection; node:net, a socket for " +

@@ -93,6 +93,7 @@ import { diallerSuite } from "./streams/dialler.ts";
 import { frameDecoderStreamSuite } from "./streams/frame_decoder_stream.ts";
 import { frameEncoderStreamSuite } from "./streams/frame_encoder_stream.ts";
 import { frameLinkSuite } from "./streams/frame_link.ts";
+import { inFlightSuite } from "./streams/in_flight.ts";
 import { leafCollectorSuite } from "./streams/leaf_collector.ts";
 import { mutatedTransfersSuite } from "./streams/mutated_transfers.ts";
 import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
@@ -195,6 +196,7 @@ export const portableSuites: readonly Suite[] = [
   hostileMemorySuite,
   retryingWriterSuite,
   frameLinkSuite,
+  inFlightSuite,
   recoverySuite,
   lifecycleSuite,
   diallerSuite,

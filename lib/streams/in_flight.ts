@@ -4,18 +4,31 @@ const KiB = 1024;
 /** A link too slow to be measured may always have this much under way. */
 const LEAST_BYTES = 256 * KiB;
 /** Beyond what the round trip needs, no more than this is sent ahead. */
-const MOST_SLACK_BYTES = 1024 * KiB;
+const MOST_SLACK_BYTES = 512 * KiB;
 /** What the other end may be late with reading, on a link that is fast. */
 const SLACK_MS = 2;
 /** More than the link holds, so that a rate that rises is seen. */
 const GAIN = 1.25;
+/** As long as each round trip shows a higher rate, nobody knows yet what the link holds. */
+const FIRST_GAIN = 2;
+/** What counts as higher. */
+const GROWTH = 1.25;
+/** Round trips without growth after which the rate counts as known. */
+const ROUNDS_WITHOUT_GROWTH = 3;
 /** Asked this often within what may be under way, so that the answer comes before it is used up. */
-const PROBES = 4;
-/** The round trip is measured anew after so long, with little else on the way. */
+const PROBES = 8;
+/** A rate is taken over so long at least: what kernels hand over in one go tells nothing of the link. */
+const RATE_SPAN_MS = 4;
+/** And at the beginning, when there is no such time yet. */
+const LEAST_RATE_SPAN_MS = 1;
+/** The round trip is measured anew after so long, with little else on the way: */
 const RTT_MEMORY_MS = 10_000;
 const PROBING_BYTES = 64 * KiB;
-/** How long a rate counts. */
+/** That is, no more than the link carries in so long. */
+const PROBING_MS = 0.25;
+/** How long a rate counts, but at least for so many round trips. */
 const RATE_MEMORY_MS = 1_000;
+const RATE_MEMORY_ROUNDS = 10;
 /** With less than this under way, how long an answer takes says more of the peer than of the link. */
 const BUSY_BYTES = 128 * KiB;
 
@@ -35,9 +48,10 @@ export interface Drained {
 /**
  * How much one direction of a link may have under way: written here and not yet read by the other
  * end, buffers of both kernels included. Whatever is under way is ahead of what is urgent, so it is
- * kept to max(1 MiB, 1.25 x rate x smallest round trip), and to less where the link is slow: what
- * the round trip takes, and 2 ms of the link's rate, at least 256 KiB. Arithmetic only; the other
- * end's PONG is what tells how much has come.
+ * kept to what the round trip takes, 1.25 x rate x smallest round trip, or, where that is more, to
+ * 2 ms of the link's rate: 256 KiB at least, 512 KiB at most. Only as long as the rate still
+ * grows from one round trip to the next it may be twice what that rate needs. Arithmetic only; the
+ * other end's PONG is what tells how much has come.
  *
  * Source: the bandwidth-delay product as BBR estimates it (Cardwell et al., 2016).
  */
@@ -50,6 +64,12 @@ export class InFlight {
   #busySinceMs: number | undefined;
   #smallestRttMs: number | undefined;
   #rttAtMs = 0;
+  /** What had come by when, of late. */
+  readonly #arrivals: { readonly atMs: number; readonly bytes: number }[] = [];
+  /** The rate that was not outgrown yet, and for how many round trips. */
+  #knownRate = 0;
+  #knownRounds = 0;
+  #roundAtMs = 0;
   /** Rates that came of late, ever lower ones, each the highest of those after the one before. */
   readonly #rates: { readonly value: number; readonly atMs: number }[] = [];
 
@@ -73,7 +93,8 @@ export class InFlight {
     if (this.#isStale(nowMs)) return PROBING_BYTES;
     const rate = this.bytesPerMs;
     const slackBytes = Math.min(MOST_SLACK_BYTES, Math.max(LEAST_BYTES, rate * SLACK_MS));
-    return Math.max(slackBytes, GAIN * rate * (this.#smallestRttMs ?? 0));
+    const gain = this.#knownRounds < ROUNDS_WITHOUT_GROWTH ? FIRST_GAIN : GAIN;
+    return Math.max(slackBytes, gain * rate * (this.#smallestRttMs ?? 0));
   }
 
   /** Whether something more may be written. */
@@ -114,7 +135,7 @@ export class InFlight {
     this.#probes.splice(0, at + 1);
     const elapsedMs = nowMs - probe.atMs;
     this.#noteRtt(elapsedMs, nowMs, totalBytes - probe.arrivedBytes);
-    if (elapsedMs > 0) this.#noteRate((totalBytes - probe.arrivedBytes) / elapsedMs, nowMs);
+    this.#noteRate(probe, totalBytes, nowMs);
     const bytes = totalBytes - this.#arrivedBytes;
     const sinceMs = this.#busySinceMs;
     this.#arrivedBytes = totalBytes;
@@ -129,15 +150,37 @@ export class InFlight {
   /** A stale round trip is replaced only by one that was measured with little else on the way. */
   #noteRtt(elapsedMs: number, nowMs: number, aheadBytes: number): void {
     const smallestMs = this.#smallestRttMs ?? Number.POSITIVE_INFINITY;
-    const isAnew = this.#isStale(nowMs) && aheadBytes <= 2 * PROBING_BYTES;
+    const littleBytes = Math.max(2 * PROBING_BYTES, PROBING_MS * this.bytesPerMs);
+    const isAnew = this.#isStale(nowMs) && aheadBytes <= littleBytes;
     if (elapsedMs > smallestMs && !isAnew) return;
     this.#smallestRttMs = elapsedMs;
     this.#rttAtMs = nowMs;
   }
 
-  #noteRate(value: number, atMs: number): void {
+  #noteRate({ atMs, arrivedBytes }: Probe, totalBytes: number, nowMs: number): void {
+    const sinceMs = nowMs - RATE_SPAN_MS;
+    while ((this.#arrivals[1]?.atMs ?? nowMs) <= sinceMs) this.#arrivals.shift();
+    const asked = { atMs, bytes: arrivedBytes };
+    const since = atMs <= sinceMs ? asked : (this.#arrivals[0] ?? asked);
+    this.#arrivals.push({ atMs: nowMs, bytes: totalBytes });
+    const elapsedMs = Math.max(nowMs - since.atMs, LEAST_RATE_SPAN_MS);
+    this.#addRate((totalBytes - since.bytes) / elapsedMs, nowMs);
+  }
+
+  #addRate(value: number, atMs: number): void {
     while (this.#rates.length > 0 && value >= (this.#rates.at(-1)?.value ?? 0)) this.#rates.pop();
     this.#rates.push({ value, atMs });
-    while ((this.#rates[0]?.atMs ?? atMs) < atMs - RATE_MEMORY_MS) this.#rates.shift();
+    const memoryMs = Math.max(RATE_MEMORY_MS, RATE_MEMORY_ROUNDS * (this.#smallestRttMs ?? 0));
+    while ((this.#rates[0]?.atMs ?? atMs) < atMs - memoryMs) this.#rates.shift();
+    const rate = this.bytesPerMs;
+    const isOther = rate >= GROWTH * this.#knownRate || rate < this.#knownRate / 2;
+    if (isOther) {
+      this.#knownRate = rate;
+      this.#knownRounds = 0;
+      this.#roundAtMs = atMs;
+    } else if (atMs - this.#roundAtMs >= (this.#smallestRttMs ?? 0)) {
+      this.#knownRounds++;
+      this.#roundAtMs = atMs;
+    }
   }
 }

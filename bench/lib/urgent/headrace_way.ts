@@ -1,6 +1,7 @@
 import {
-  ByteSource,
   createDescriptor,
+  MemoryStore,
+  type TensorAddress,
   type TensorDescriptor,
   TensorPeer,
   type TensorPeerOptions,
@@ -69,17 +70,12 @@ class EndlessSource implements TensorSource {
 
 async function serve(part: Part, setup: HeadraceSetup): Promise<void> {
   const unit = bulkUnit();
-  const items = new Map(
-    (["urgent", "sample"] as const).map((name) => [
-      name as string,
-      itemOf(name, part.settings?.urgentBytes ?? 0),
-    ]),
-  );
-  const open = async ({ tensor }: { tensor: string }): Promise<TensorSource> => {
-    const item = items.get(tensor);
-    if (item === undefined) return new EndlessSource(unit);
-    return new ByteSource(item, { dtype: "U8", shape: [item.byteLength] });
-  };
+  const items = new MemoryStore();
+  for (const name of ["urgent", "sample"] as const) {
+    items.set(addressOf(name), itemOf(name, part.settings?.urgentBytes ?? 0));
+  }
+  const open = async (address: TensorAddress): Promise<TensorSource> =>
+    items.get(address) ? items.open(address) : new EndlessSource(unit);
   const store = { async *list() {}, open };
   const options = { ...queueing(setup), store, accepted: true, codecs: [] };
   const peer = new TensorPeer(await joinOther(part), options);
