@@ -83,6 +83,7 @@ import { tensorInputSuite } from "./session/tensor_input.ts";
 import { sessionTranscriptsSuite } from "./session/transcripts.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
 import { watchersSuite } from "./session/watchers.ts";
+import { windowSuite } from "./session/window.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
 import { chunkCollectorSuite } from "./streams/chunk_collector.ts";
@@ -223,6 +224,7 @@ export const portableSuites: readonly Suite[] = [
   blobSourceSuite,
   tensorInputSuite,
   watchersSuite,
+  windowSuite,
   memoryStoreSuite,
   refetchCreditSuite,
   schedulerSuite,

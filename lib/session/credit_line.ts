@@ -74,7 +74,7 @@ export class CreditLine {
     const { channel, stream, ledger, context } = this.#options;
     const { link } = channel;
     const { rttMs } = link.flight;
-    this.#window.consumed(ledger.consumedBytes, ledger.limit, rttMs, context.clock.now());
+    this.#window.consumed(ledger.consumedBytes, rttMs, context.clock.now());
     const limit = ledger.grant(this.#allowedBytes(), isUrgent || this.#line !== undefined);
     if (limit !== undefined || ledger.isAckDue) {
       const safe = ledger.takeUnacknowledged();

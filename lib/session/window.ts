@@ -1,17 +1,19 @@
 // This module runs in every runtime.
 
+/** More than a round trip takes, as credit is told only now and then. */
+const GAIN = 2;
+
 /**
- * How far a transfer's sender may be ahead of what is consumed: grown to what the round trip needs
- * by itself. When a whole window that was granted has been used and consumed within two round
- * trips, it was the window that held the sender back, and it is doubled, up to the most.
- * Arithmetic only.
+ * How far a transfer's sender may be ahead of what is consumed: grown by itself to twice what is
+ * consumed in a round trip, which is the bandwidth-delay product unless the window holds the sender
+ * back; then it doubles. It never shrinks. Arithmetic only.
  */
 export class Window {
   readonly #mostBytes: number;
   #bytes: number;
-  /** What was granted when the measurement began, and when that was. */
-  #markBytes: number | undefined;
-  #markMs = 0;
+  /** What was consumed when the measurement began, and when that was. */
+  #markBytes = 0;
+  #markMs: number | undefined;
 
   /** @param leastBytes Where it begins, never more than `mostBytes` from then on. */
   constructor(leastBytes: number, mostBytes: number) {
@@ -28,23 +30,18 @@ export class Window {
    * The transfer has got so far.
    *
    * @param consumedBytes Where in the tensor everything before is consumed.
-   * @param limitBytes How far the sender was allowed to go by now.
    * @param rttMs The connection's round trip, where it is known.
    */
-  consumed(
-    consumedBytes: number,
-    limitBytes: number,
-    rttMs: number | undefined,
-    nowMs: number,
-  ): void {
-    if (this.#markBytes === undefined) {
-      this.#markBytes = limitBytes;
-      this.#markMs = nowMs;
-    } else if (consumedBytes >= this.#markBytes) {
-      const isHeldBack = rttMs !== undefined && nowMs - this.#markMs <= 2 * rttMs;
-      if (isHeldBack) this.#bytes = Math.min(2 * this.#bytes, this.#mostBytes);
-      this.#markBytes = limitBytes;
-      this.#markMs = nowMs;
+  consumed(consumedBytes: number, rttMs: number | undefined, nowMs: number): void {
+    if (rttMs === undefined) return;
+    const elapsedMs = nowMs - (this.#markMs ?? nowMs);
+    if (this.#markMs !== undefined && elapsedMs < rttMs) return;
+    if (elapsedMs > 0) {
+      const tripBytes = (consumedBytes - this.#markBytes) * (rttMs / elapsedMs);
+      const wantedBytes = Math.min(GAIN * Math.min(tripBytes, this.#bytes), this.#mostBytes);
+      this.#bytes = Math.max(this.#bytes, wantedBytes);
     }
+    this.#markBytes = consumedBytes;
+    this.#markMs = nowMs;
   }
 }
