@@ -3,9 +3,9 @@ import { HeadraceError, IntegrityError, RemoteError, RetryExhaustedError } from 
 import { mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
 import type { Dialler } from "../streams/dialler.ts";
 import type { Channel } from "./channel.ts";
-import type { Verified } from "./receiving.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
+import type { Verified } from "./verdict.ts";
 
 /** One attempt at a transfer over one connection. */
 export interface Attempt {

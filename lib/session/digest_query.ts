@@ -12,6 +12,7 @@ export type TheirDigests = ReadonlyMap<number, Uint8Array>;
 export class DigestQuery {
   readonly #channel: Channel;
   readonly #stream: number;
+  #asked: LeafBitmap | undefined;
   #answer = new Map<number, Uint8Array>();
   #answered: ((digests: TheirDigests) => void) | undefined;
 
@@ -23,6 +24,7 @@ export class DigestQuery {
   /** Asks for the digests of these leaves. */
   ask(leaves: LeafBitmap): Promise<TheirDigests> {
     return new Promise((resolve) => {
+      this.#asked = leaves;
       this.#answer = new Map();
       this.#answered = resolve;
       for (const frame of haveFrames(this.#stream, leaves, true)) this.#channel.link.send(frame);
@@ -32,16 +34,20 @@ export class DigestQuery {
   /**
    * A page of the answer.
    *
-   * @throws {ProtocolError} when nothing was asked, or for a leaf that the tensor does not have.
+   * @throws {ProtocolError} when nothing was asked, or not for that.
    */
-  heard(page: DigestPage, leafTotal: number, isLast: boolean): void {
-    if (!this.#answered) throw new ProtocolError("The peer answered without a query");
-    if (page.firstLeaf + page.digests.length > leafTotal) {
-      throw new ProtocolError(`The peer sent digests past leaf ${leafTotal - 1}, the last`);
+  heard({ firstLeaf, digests }: DigestPage, isLast: boolean): void {
+    const asked = this.#asked;
+    if (!asked) throw new ProtocolError("The peer answered without a query");
+    for (const [n, digest] of digests.entries()) {
+      const leaf = firstLeaf + n;
+      if (leaf >= asked.leafTotal || !asked.has(leaf)) {
+        throw new ProtocolError(`The peer sent the digest of leaf ${leaf}, which nobody asked for`);
+      }
+      this.#answer.set(leaf, digest);
     }
-    for (const [n, digest] of page.digests.entries()) this.#answer.set(page.firstLeaf + n, digest);
     if (!isLast) return;
-    this.#answered(this.#answer);
-    this.#answered = undefined;
+    this.#asked = undefined;
+    this.#answered?.(this.#answer);
   }
 }

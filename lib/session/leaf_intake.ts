@@ -5,7 +5,7 @@ import { ChunkCollector } from "../streams/chunk_collector.ts";
 import { LeafCollector, type WholeLeaf } from "../streams/leaf_collector.ts";
 import { verifyChecksum } from "../streams/verifier_stream.ts";
 import { equalBytes } from "../tensor/bytes.ts";
-import type { LeafDigest, TensorChunk } from "../tensor/chunk.ts";
+import { type LeafDigest, MAX_CHUNK_BYTES, type TensorChunk } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
@@ -17,8 +17,8 @@ import type { SessionContext } from "./session_context.ts";
 
 /** Stands for a leaf's digest where there are none. */
 export const NO_DIGEST: Uint8Array = new Uint8Array(32);
-/** The sender is at most a window ahead, so that few digests wait for their leaf. */
-const MAX_EXPECTED = 65_536;
+/** Digests may come so far before their leaf is allowed for: what the longest chunk holds. */
+const MOST_LEAVES_AHEAD = MAX_CHUNK_BYTES / LEAF_BYTES;
 
 /** Where a {@linkcode LeafIntake} puts leaves, and whom it tells. */
 export interface LeafIntakeOptions {
@@ -95,16 +95,26 @@ export class LeafIntake {
     this.#leaves.settle(byteLength);
   }
 
-  /** Digests for leaves that are about to come. */
+  /**
+   * Digests for leaves that are about to come.
+   *
+   * @throws {ProtocolError} for one that cannot come yet, or never.
+   */
   expect(page: DigestPage): void {
+    const { ledger, digest: mode } = this.#options;
+    const endLeaf = Math.min(
+      ledger.leafTotal,
+      Math.ceil(ledger.limit / LEAF_BYTES) + MOST_LEAVES_AHEAD,
+    );
     for (const [n, digest] of page.digests.entries()) {
       const index = page.firstLeaf + n;
-      if (index >= this.#options.ledger.leafTotal || this.#expected.size >= MAX_EXPECTED) {
+      if (index >= endLeaf || mode === "none") {
         throw new ProtocolError(
           `The peer sent the digest of leaf ${index}, which is not on its way`,
         );
       }
-      this.#expected.set(index, digest);
+      // One that is here may be repeated beside others of its chunk.
+      if (!ledger.safe.has(index)) this.#expected.set(index, digest);
     }
   }
 

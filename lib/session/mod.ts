@@ -22,7 +22,6 @@ export type {
   TensorPeerOptions,
   TransferOptions,
 } from "./peer_options.ts";
-export type { Verified } from "./receiving.ts";
 export type { ReceivedTensor } from "./request_batch.ts";
 export { type Claim, createClaim, PriorityScheduler, type Scheduler } from "./scheduler.ts";
 export type { StreamedTensor } from "./stream_feed.ts";
@@ -36,3 +35,4 @@ export {
   type TransferPhase,
   type TransferStatus,
 } from "./transfer.ts";
+export type { Verified } from "./verdict.ts";

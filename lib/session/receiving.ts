@@ -6,8 +6,6 @@ import { equalBytes } from "../tensor/bytes.ts";
 import type { LeafDigest } from "../tensor/chunk.ts";
 import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
 import type { PartBytes, TensorPart } from "../tensor/part.ts";
-import { verifyRangeProof } from "../tensor/proof.ts";
-import { tensorRoot } from "../tensor/root.ts";
 import type { TensorSink } from "../tensor/sink.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
 import { decodeChecked, decodeMessage, encodeMessage } from "../wire/control.ts";
@@ -22,15 +20,14 @@ import { DigestQuery, type TheirDigests } from "./digest_query.ts";
 import { haveFrames } from "./have_frames.ts";
 import { LeafIntake, NO_DIGEST } from "./leaf_intake.ts";
 import { LeafLedger } from "./leaf_ledger.ts";
-import { checkBounds, checkRoot } from "./offer_checks.ts";
+import { MendQueue } from "./mend_queue.ts";
+import { checkBounds } from "./offer_checks.ts";
 import { rangeFrames, rangesOf } from "./range_frames.ts";
 import type { SessionContext } from "./session_context.ts";
 import { type TransferIdentity, takeSmall } from "./small_receiving.ts";
 import { StallWatch } from "./stall_watch.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
-
-/** How far what was received has been checked. */
-export type Verified = "root" | "digests" | "checksums";
+import { checkComplete, checkProof, isWhole, rootOfPart, type Verified } from "./verdict.ts";
 
 /** What a {@linkcode Receiving} receives, and where it goes. */
 export interface ReceivingOptions {
@@ -67,10 +64,13 @@ interface Open {
   readonly intake: LeafIntake;
   readonly credit: CreditLine;
   readonly part: PartBytes | undefined;
+  readonly mends: MendQueue;
 }
 
 /** How often a tensor whose root does not match is compared and mended. */
 const MAX_MENDS = 2;
+/** Leaves that such a tensor waits for at a time. */
+const MOST_MENDED_AT_ONCE = 8;
 
 /** The receiving end of one attempt at a transfer: says what it has, verifies, stores, asks again. */
 export class Receiving implements StreamParty {
@@ -219,7 +219,7 @@ export class Receiving implements StreamParty {
         this.#heardDigests(header, decodeChecked(header, payload));
         return;
       case FRAME.proof:
-        this.#proof = decodeProof(decodeChecked(header, payload), this.#opened().ledger.leafTotal);
+        this.#heardProof(decodeChecked(header, payload));
         return;
       case FRAME.complete:
         this.#heardComplete(decodeMessage("complete", header, payload));
@@ -345,7 +345,10 @@ export class Receiving implements StreamParty {
         isReaderWaiting: isReader ? (isReaderWaiting ?? (() => intake.writes === 0)) : undefined,
         takesAtOnce: isReaderWaiting !== undefined,
       });
-      this.#open = { offer, sink, ledger, intake, credit, part };
+      const mends = new MendQueue(MOST_MENDED_AT_ONCE, (leaves) =>
+        this.#refetch(leaves, "The tensor's root does not match"),
+      );
+      this.#open = { offer, sink, ledger, intake, credit, part, mends };
       let heldBytes = 0;
       for (const leaf of keep) heldBytes += leafLength(leaf.index, byteLength);
       const partLength =
@@ -386,11 +389,18 @@ export class Receiving implements StreamParty {
   #heardDigests(header: FrameHeader, body: Uint8Array): void {
     const page = decodeDigestPage(body);
     if ((header.flags & FLAG_QUERY) !== 0) {
-      const leafTotal = this.#open?.ledger.leafTotal ?? Number.POSITIVE_INFINITY;
-      this.#query.heard(page, leafTotal, (header.flags & FLAG_LAST) !== 0);
+      this.#query.heard(page, (header.flags & FLAG_LAST) !== 0);
       return;
     }
     this.#opened().intake.expect(page);
+  }
+
+  #heardProof(body: Uint8Array): void {
+    const { ledger, offer, part } = this.#opened();
+    if (this.#proof || this.#isFinishing) throw new ProtocolError("The peer proved a part twice");
+    const proof = decodeProof(body, ledger.leafTotal);
+    checkProof(proof, offer, part);
+    this.#proof = proof;
   }
 
   #heardExtent(descriptor: Offer["descriptor"]): void {
@@ -412,10 +422,11 @@ export class Receiving implements StreamParty {
   }
 
   #leafSafe(leaf: LeafDigest, bytes: number): void {
-    const { ledger, credit } = this.#opened();
+    const { ledger, credit, mends } = this.#opened();
     ledger.keep(leaf, true);
     this.#options.meter.verified(bytes);
     this.#consumed(bytes);
+    mends.safe(leaf.index);
     credit.tell();
   }
 
@@ -442,12 +453,17 @@ export class Receiving implements StreamParty {
   }
 
   #heardComplete(complete: Complete): void {
-    const { ledger } = this.#opened();
+    const { ledger, intake, mends } = this.#opened();
     if (this.#complete || this.#isFinishing) {
       throw new ProtocolError("The peer said twice that it is done");
     }
+    if (complete.chunks < intake.chunksHeard) {
+      throw new ProtocolError(
+        `The peer says it sent ${complete.chunks} chunks; ${intake.chunksHeard} have come`,
+      );
+    }
     // Said before the sender learnt what is to be sent again; another one will follow that.
-    if (ledger.isAwaitingAgain) return;
+    if (ledger.isAwaitingAgain || mends.size > 0) return;
     this.#complete = complete;
     this.#guard(() => this.#finishWhenWhole());
   }
@@ -458,29 +474,23 @@ export class Receiving implements StreamParty {
     if (!complete || !ledger || !offer || !intake || this.#isOver || this.#isFinishing) return;
     // On several lanes, chunks may come after what was said of them.
     if (intake.busy > 0 || intake.chunksHeard < complete.chunks) return;
-    if (!ledger.isFull || offer.open) {
-      throw new ProtocolError(
-        `The peer says it is done, but leaf ${ledger.safe.firstMissing()} never came`,
-      );
-    }
-    if (complete.byteLength !== offer.descriptor.byteLength) {
-      throw new ProtocolError(
-        `The peer ends ${offer.descriptor.byteLength} bytes as ${complete.byteLength}`,
-      );
-    }
-    const { root, version } = complete;
+    checkComplete(complete, { offer, ledger }, part !== undefined);
+    const { root } = complete;
     this.#complete = undefined;
     this.#isFinishing = true;
     this.#isOurTurn = true;
-    const address = formatAddress(offer.address);
-    if (!equalBytes(version, offer.version)) {
-      throw new IntegrityError("source", `${address} changed while it was sent`, { address });
-    }
     this.#verified = "checksums";
+    this.#root = root;
     if (offer.digest !== "none") {
-      if (part) this.#verified = await this.#verifyPart(part);
-      else if (!(await this.#isRoot(root))) return this.#mend(address);
-      else this.#verified = "root";
+      const { context, root: wantedRoot } = this.#options;
+      const received = { offer, ledger, sha256: context.sha256, wantedRoot };
+      if (part) {
+        this.#root = await rootOfPart(received, part, this.#proof);
+        this.#verified = this.#root ? "root" : "digests";
+      } else {
+        if (!(await isWhole(received, root))) return this.#mend();
+        this.#verified = "root";
+      }
     }
     if (this.#isOver) return;
     this.#watch.stop();
@@ -490,7 +500,6 @@ export class Receiving implements StreamParty {
     } finally {
       this.#isCommitting = false;
     }
-    this.#root = part ? this.#root : root;
     const { channel } = this.#options;
     channel.remove(this.stream);
     this.#send(encodeMessage("receipt", this.stream, { complete: true }));
@@ -503,42 +512,10 @@ export class Receiving implements StreamParty {
     this.#done.resolve();
   }
 
-  /** Whether what came has the sender's root; one that the caller knows must be the same. */
-  async #isRoot(root: Uint8Array | undefined): Promise<boolean> {
-    const { ledger, offer } = this.#opened();
-    const ours = await tensorRoot(offer.descriptor, ledger.digests, this.#options.context.sha256);
-    checkRoot(this.#options.root, ours, offer);
-    return root !== undefined && equalBytes(ours, root);
-  }
-
-  /** Holds a part to the root, where the sender could prove that it belongs to it. */
-  async #verifyPart({ leaves }: PartBytes): Promise<Verified> {
-    const { ledger, offer } = this.#opened();
-    const proof = this.#proof;
-    const root = this.#options.root ?? offer.root;
-    if (!proof || !root) {
-      if (!this.#options.root) return "digests";
-      throw new IntegrityError(
-        "source",
-        `The peer cannot prove yet that a part of ${formatAddress(offer.address)} has the root that was asked for`,
-      );
-    }
-    if (proof.first !== leaves.first || proof.count !== leaves.count) {
-      throw new ProtocolError(`The peer proved leaves ${proof.first} to ${proof.count} instead`);
-    }
-    const { first, count } = leaves;
-    const digests = ledger.digests.slice(first, first + count);
-    await verifyRangeProof(
-      { descriptor: offer.descriptor, root, first, digests, proof: proof.hashes },
-      this.#options.context.sha256,
-    );
-    this.#root = root;
-    return "root";
-  }
-
   /** The root differs: finds the leaves that do, and fetches those again. */
-  async #mend(address: string): Promise<void> {
-    const { ledger, sink, offer } = this.#opened();
+  async #mend(): Promise<void> {
+    const { ledger, sink, offer, mends } = this.#opened();
+    const address = formatAddress(offer.address);
     const theirs = await this.#compare(ledger);
     const differing = new Set<number>();
     for (const [index, digest] of ledger.digests.entries()) {
@@ -558,6 +535,7 @@ export class Receiving implements StreamParty {
     ledger.forget(differing);
     this.#isFinishing = false;
     this.#isOurTurn = false;
-    this.#refetch([...differing], "The tensor's root does not match");
+    // The sender says once more that it is done when it has sent these.
+    mends.begin([...differing]);
   }
 }

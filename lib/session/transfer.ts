@@ -6,9 +6,9 @@ import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { TransferProgress } from "../tensor/progress.ts";
 import { type TypedArray, typedArrayOf } from "../tensor/typed_array.ts";
 import { progressStream } from "./progress_stream.ts";
-import type { Verified } from "./receiving.ts";
 import { checkPriority } from "./scheduler.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
+import type { Verified } from "./verdict.ts";
 
 /** Where a transfer is in its life. */
 export type TransferStatus = "initializing" | "in_progress" | "complete" | "failed" | "cancelled";
