@@ -9,7 +9,7 @@ import { connectionPair } from "../../lib/transports/memory.ts";
 import { decodeMessage, encodeChecked } from "../../lib/wire/control.ts";
 import { FLAG_AGAIN, FLAG_LAST, FLAG_QUERY, FRAME } from "../../lib/wire/frame_header.ts";
 import type { Offer } from "../../lib/wire/messages.ts";
-import { decodeRanges, encodeDigestPage } from "../../lib/wire/pages.ts";
+import { decodeRanges, encodeDigestPage, encodeProof } from "../../lib/wire/pages.ts";
 import { xxh32 } from "../../lib/wire/xxh32.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
@@ -30,7 +30,7 @@ interface Scene {
   readonly offer: Offer;
   digests(first: number, ...digests: Uint8Array[]): Promise<void>;
   leaf(index: number, flags?: number): Promise<void>;
-  complete(root?: Uint8Array): Promise<void>;
+  complete(root?: Uint8Array, chunks?: number): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -82,12 +82,12 @@ async function scene(
       const bytes = leafAt(index);
       await raw.chunk(stream, index * LEAF, bytes, xxh32(bytes), flags);
     },
-    complete: (root) => {
+    complete: (root, chunks = raw.chunksSent) => {
       const { version } = offer;
       return raw.message("complete", stream, {
         byteLength,
         version,
-        chunks: 0,
+        chunks,
         ...(root && { root }),
       });
     },
@@ -197,6 +197,63 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     const body = encodeDigestPage({ firstLeaf: 0, digests: [new Uint8Array(32)] });
     await two.raw.send(encodeChecked(FRAME.digests, two.stream, body, FLAG_QUERY | FLAG_LAST));
     await assertCutOff(two, ProtocolError, /without a query/);
+  });
+
+  test("receiving: digests far ahead of the credit, or where there are to be none, are refused", async () => {
+    const long = await scene(400 * LEAF);
+    const { limit } = await long.raw.nextMessage("accept");
+    const end = limit / LEAF + 64;
+    await long.digests(end - 2, new Uint8Array(32), new Uint8Array(32));
+    await long.digests(end - 1, new Uint8Array(32), new Uint8Array(32));
+    await assertCutOff(
+      long,
+      ProtocolError,
+      new RegExp(`digest of leaf ${end}, which is not on its`),
+    );
+    const unhashed = await scene(LEAF, { digest: "none" });
+    await unhashed.raw.nextMessage("accept");
+    await unhashed.digests(0, new Uint8Array(32));
+    await assertCutOff(unhashed, ProtocolError, /digest of leaf 0, which is not on its way/);
+  });
+
+  test("receiving: of leaves that were asked about nothing else is heard", async () => {
+    const one = await scene(4 * LEAF, {}, (sink) => {
+      sink.held = async () => ({
+        version: Uint8Array.of(9),
+        leaves: [{ index: 2, digest: new Uint8Array(32).fill(2) }],
+      });
+    });
+    await one.raw.next(FRAME.have);
+    const digests = [new Uint8Array(32), new Uint8Array(32)];
+    const page = encodeDigestPage({ firstLeaf: 2, digests });
+    await one.raw.send(encodeChecked(FRAME.digests, one.stream, page, FLAG_QUERY | FLAG_LAST));
+    await assertCutOff(one, ProtocolError, /leaf 3, which nobody asked for/);
+  });
+
+  test("receiving: a proof that nobody asked for is refused", async () => {
+    const one = await scene();
+    await one.raw.nextMessage("accept");
+    const proof = encodeProof({ first: 0, count: 1, hashes: new Uint8Array(32) });
+    await one.raw.send(encodeChecked(FRAME.proof, one.stream, proof));
+    await assertCutOff(one, ProtocolError, /nobody asked it to/);
+  });
+
+  test("receiving: a last word that does not fit what came is refused", async () => {
+    const fewer = await scene(2 * LEAF);
+    await fewer.raw.nextMessage("accept");
+    for (const index of [0, 1]) await fewer.leaf(index);
+    await fewer.complete(new Uint8Array(32), 1);
+    await assertCutOff(fewer, ProtocolError, /says it sent 1 chunks; 2 have come/);
+    const rootless = await scene(LEAF);
+    await rootless.raw.nextMessage("accept");
+    await rootless.leaf(0);
+    await rootless.complete();
+    await assertCutOff(rootless, ProtocolError, /ends a transfer without a root/);
+    const rooted = await scene(LEAF, { digest: "none" });
+    await rooted.raw.nextMessage("accept");
+    await rooted.raw.chunk(rooted.stream, 0, leafAt(0), xxh32(leafAt(0)));
+    await rooted.complete(new Uint8Array(32));
+    await assertCutOff(rooted, ProtocolError, /ends a transfer with a root/);
   });
 
   test("receiving: a leaf without its digest is refused", async () => {
@@ -348,6 +405,39 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     await one.end();
   });
 
+  test("receiving: however much of a tensor is wrong, few leaves are asked for at a time", async () => {
+    const one = await scene(LEAVES * LEAF);
+    await one.raw.nextMessage("accept");
+    for (let index = 0; index < LEAVES; index++) await one.leaf(index);
+    await one.complete(new Uint8Array(32));
+    await one.raw.next(FRAME.have);
+    const digests = Array.from({ length: LEAVES }, () => new Uint8Array(32).fill(1));
+    const page = encodeDigestPage({ firstLeaf: 0, digests });
+    await one.raw.send(encodeChecked(FRAME.digests, one.stream, page, FLAG_QUERY | FLAG_LAST));
+    const asked: number[] = [];
+    const root = await rootOf(one.offer.descriptor, LEAVES);
+    for (let sent = 0; sent < LEAVES; ) {
+      while (asked.length < Math.min(LEAVES, sent + 4)) {
+        for (const { first, count } of decodeRanges(
+          await one.raw.nextBody(FRAME.refetch),
+          LEAVES,
+        )) {
+          for (let n = 0; n < count; n++) asked.push(first + n);
+        }
+      }
+      assert.isAtMost(asked.length - sent, 8);
+      while (sent < asked.length) await one.leaf(asked[sent++] as number, FLAG_AGAIN);
+      await one.complete(root); // void, but for the last
+    }
+    assert.deepEqual(
+      asked,
+      Array.from({ length: LEAVES }, (_, n) => n),
+    );
+    await one.transfer.done;
+    assert.isTrue(sameBytes(one.sink().bytes, BYTES));
+    await one.end();
+  });
+
   test("receiving: a tensor without leaves and with a wrong root ends, too", async () => {
     const one = await scene(0);
     await one.raw.nextMessage("accept");
@@ -364,7 +454,7 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     await one.raw.nextMessage("accept");
     await one.leaf(0);
     const root = await rootOf(one.offer.descriptor, 1);
-    const complete = { byteLength: LEAF, version: Uint8Array.of(2), root, chunks: 0 };
+    const complete = { byteLength: LEAF, version: Uint8Array.of(2), root, chunks: 1 };
     await one.raw.message("complete", one.stream, complete);
     const error = await assertRejects(() => one.transfer.done, IntegrityError, /changed while/);
     assert.equal(error.where, "source");

@@ -47,6 +47,8 @@ export class RawPeer {
   #isEnded = false;
   /** Data bytes of chunks that came. */
   chunkBytes = 0;
+  /** Chunks that it has sent, on all streams. */
+  chunksSent = 0;
   /** Whether every PING is answered, so that the other end sends more than it does blindly. */
   answersPings = false;
 
@@ -123,6 +125,7 @@ export class RawPeer {
     const frame = new Uint8Array(FRAME_HEADER_BYTES + CHUNK_HEAD_BYTES + bytes.byteLength);
     writeChunkFront(frame, stream, chunkHeadOf(chunk, 0, 0), bytes.byteLength, flags);
     frame.set(bytes, FRAME_HEADER_BYTES + CHUNK_HEAD_BYTES);
+    this.chunksSent++;
     await this.send(frame);
   }
 
