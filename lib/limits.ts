@@ -50,7 +50,10 @@ export interface Limits {
   pingIntervalMs: number;
   /** Quiet time after which the connection counts as dead; any frame resets it. */
   idleTimeoutMs: number;
-  /** How long a transfer or listing may stand still while it is the other end's turn. */
+  /**
+   * How long a transfer or listing may stand still while it is the other end's turn, and how long
+   * the other end may read nothing of what it is sent.
+   */
   stallTimeoutMs: number;
   /** How long what an end that was dialled has begun waits for the other end to come back. */
   returnTimeoutMs: number;

@@ -4,6 +4,8 @@
 export interface Harness {
   /** `node20`, `node26`, `deno`, `bun`, ... */
   readonly runtime: string;
+  /** The names of all tests, once a test runs. */
+  readonly names: ReadonlySet<string>;
   test(name: string, body: () => void | Promise<void>): void;
 }
 

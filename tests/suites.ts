@@ -47,12 +47,15 @@ import { checksSuite } from "./scripts/checks.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
 import { attemptFencesSuite } from "./session/attempt_fences.ts";
 import { blobSourceSuite } from "./session/blob_source.ts";
+import { channelSuite } from "./session/channel.ts";
 import { diskTurnsSuite } from "./session/disk_turns.ts";
 import { flowControlModelSuite } from "./session/flow_control_model.ts";
 import { hostileReceiverSuite } from "./session/hostile/as_receiver.ts";
 import { hostileCborSuite } from "./session/hostile/cbor.ts";
+import { hostileFloodsSuite } from "./session/hostile/floods.ts";
 import { hostileHeadersSuite } from "./session/hostile/headers.ts";
 import { hostileHelloSuite } from "./session/hostile/hello.ts";
+import { limitTableSuite } from "./session/hostile/limit_table.ts";
 import { hostileMemorySuite } from "./session/hostile/memory.ts";
 import { hostilePagesSuite } from "./session/hostile/pages.ts";
 import { hostileResetsSuite } from "./session/hostile/resets.ts";
@@ -190,6 +193,8 @@ export const portableSuites: readonly Suite[] = [
   hostileHelloSuite,
   hostileHeadersSuite,
   hostileCborSuite,
+  hostileFloodsSuite,
+  limitTableSuite,
   hostilePagesSuite,
   hostileResetsSuite,
   hostileStreamsSuite,
@@ -222,6 +227,7 @@ export const portableSuites: readonly Suite[] = [
   replayLeavesSuite,
   streamSourceSuite,
   blobSourceSuite,
+  channelSuite,
   tensorInputSuite,
   watchersSuite,
   windowSuite,

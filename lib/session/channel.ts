@@ -55,6 +55,8 @@ export interface ChannelOptions {
   /** Makes the scheduler of what is read, and of what is sent. */
   readonly scheduler: () => Scheduler<Claim>;
   readonly open: StreamOpener;
+  /** The last stream number; default 2^32 - 1. */
+  readonly lastStream?: number;
 }
 
 const MAX_STREAM = 0xffffffff;
@@ -163,11 +165,16 @@ export class Channel implements LinkHandler {
    * Gives a party of this end its stream number, at once before its first frame is sent.
    *
    * @param count Numbers in a row, two apart; the first is returned.
-   * @throws what the link ended with, if it has.
+   * @throws what the link ended with, if it has; that is where numbers run out as well.
    */
   add(party: StreamParty, count = 1): number {
     if (this.#ended) throw this.#ended.error;
     const first = this.#nextStream;
+    if (first + 2 * (count - 1) > (this.#options.lastStream ?? MAX_STREAM)) {
+      const error = new TransportError("The connection has no stream numbers left");
+      this.link.close(error);
+      throw error;
+    }
     this.#nextStream += 2 * count;
     for (let stream = first; stream < this.#nextStream; stream += 2) {
       this.#parties.set(stream, party);

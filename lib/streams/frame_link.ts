@@ -425,10 +425,17 @@ export class FrameLink {
   #scheduleTick(): void {
     if (this.#isOver) return;
     this.#cancelTimer = this.#clock.after(this.#limits.pingIntervalMs, () => {
-      const quietMs = this.#clock.now() - this.#heardAt;
+      const nowMs = this.#clock.now();
+      const quietMs = nowMs - this.#heardAt;
       if (quietMs >= this.#limits.idleTimeoutMs) {
         return this.close(
           new TransportError(`Nothing was heard from ${this.remote} for ${Math.round(quietMs)} ms`),
+        );
+      }
+      const unreadMs = Math.max(...this.#lanes.map((lane) => lane.flight.unansweredMs(nowMs)));
+      if (unreadMs >= this.#limits.stallTimeoutMs) {
+        return this.close(
+          new TransportError(`${this.remote} has read nothing for ${Math.round(unreadMs)} ms`),
         );
       }
       if (quietMs >= this.#limits.pingIntervalMs) this.first.probe();

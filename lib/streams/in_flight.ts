@@ -60,6 +60,7 @@ export class InFlight {
   #sentBytes = 0;
   #arrivedBytes = 0;
   #probedBytes = 0;
+  #answeredAtMs = Number.NEGATIVE_INFINITY;
   /** Since when the link has been busy without an answer. */
   #busySinceMs: number | undefined;
   #smallestRttMs: number | undefined;
@@ -86,6 +87,12 @@ export class InFlight {
   /** Bytes a millisecond that came of late, at best. */
   get bytesPerMs(): number {
     return this.#rates[0]?.value ?? 0;
+  }
+
+  /** For how long the other end has not said that anything came, although it was asked. */
+  unansweredMs(nowMs: number): number {
+    const oldest = this.#probes[0];
+    return oldest ? nowMs - Math.max(oldest.atMs, this.#answeredAtMs) : 0;
   }
 
   /** How much may be under way. */
@@ -133,6 +140,7 @@ export class InFlight {
     const probe = this.#probes[at];
     if (!probe) return undefined;
     this.#probes.splice(0, at + 1);
+    this.#answeredAtMs = nowMs;
     const elapsedMs = nowMs - probe.atMs;
     this.#noteRtt(elapsedMs, nowMs, totalBytes - probe.arrivedBytes);
     this.#noteRate(probe, totalBytes, nowMs);

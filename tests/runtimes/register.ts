@@ -14,5 +14,5 @@ export function registerSuites(runtime: string, test: Harness["test"]): void {
     names.add(name);
     if (name.toLowerCase().includes(wanted)) test(name, body);
   };
-  for (const suite of [...portableSuites, ...ioSuites]) suite({ runtime, test: register });
+  for (const suite of [...portableSuites, ...ioSuites]) suite({ runtime, names, test: register });
 }
