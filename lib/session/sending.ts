@@ -320,7 +320,7 @@ export class Sending implements StreamParty {
     if (part) this.#leaveOut(part);
     source.acknowledged?.(haveRanges(this.#have));
     const held = heldBytes(this.#have, byteLength);
-    this.#leaves.accepted(byteLength - held);
+    this.#leaves.accepted(this.#have);
     meter.began(this.#isOpen ? undefined : byteLength, held);
     let sent: Promise<void> = Promise.resolve();
     for (const run of this.#have.missingRanges()) {

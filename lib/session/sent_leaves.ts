@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import { ProtocolError } from "../errors.ts";
-import type { LeafRange } from "../tensor/bitmap.ts";
-import { LEAF_BYTES } from "../tensor/leaf.ts";
+import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
+import { leafLength } from "../tensor/leaf.ts";
 
 /**
  * A sender's account of its leaves, to which what the receiver says of them is held: nothing is
@@ -11,17 +11,19 @@ export class SentLeaves {
   readonly #leafTotal: number;
   /** Leaves are sent in ascending order: of those from here on nothing was. */
   #begunLeaves = 0;
-  #unsafeBytes = 0;
+  /** What the receiver has, as far as it has said. */
+  #safe: LeafBitmap;
   /** How many leaves wait to be sent again. */
   #againLeaves = 0;
 
   constructor(leafTotal: number) {
     this.#leafTotal = leafTotal;
+    this.#safe = new LeafBitmap(leafTotal);
   }
 
-  /** So many bytes are to come that the receiver does not have. */
-  accepted(missingBytes: number): void {
-    this.#unsafeBytes = missingBytes;
+  /** The receiver has these, and wants no others than the rest. */
+  accepted(have: LeafBitmap): void {
+    this.#safe = LeafBitmap.fromBytes(have.toBytes(), this.#leafTotal);
   }
 
   /** Of the leaves before this one, something is sent from now on, or nothing needs to be. */
@@ -44,10 +46,13 @@ export class SentLeaves {
     this.#check(ranges);
     let bytes = 0;
     for (const { first, count } of ranges) {
-      bytes += Math.min((first + count) * LEAF_BYTES, byteLength) - first * LEAF_BYTES;
+      const end = first + count;
+      let leaf = this.#safe.firstMissing(first, end);
+      for (; leaf !== undefined; leaf = this.#safe.firstMissing(leaf + 1, end)) {
+        this.#safe.set(leaf);
+        bytes += leafLength(leaf, byteLength);
+      }
     }
-    bytes = Math.min(bytes, this.#unsafeBytes);
-    this.#unsafeBytes -= bytes;
     return bytes;
   }
 

@@ -89,9 +89,9 @@ export class LeafBitmap {
     return true;
   }
 
-  /** The first leaf from `from` on that is missing, or `undefined`. */
-  firstMissing(from: number = 0): number | undefined {
-    return this.#next(from, false);
+  /** The first leaf from `from` to before `end` that is missing, or `undefined`. */
+  firstMissing(from: number = 0, end: number = this.leafTotal): number | undefined {
+    return this.#next(from, false, end);
   }
 
   /** Runs of missing leaves, in order, as long as they get. */
@@ -109,11 +109,11 @@ export class LeafBitmap {
     return this.#bits.slice();
   }
 
-  /** The first leaf from `from` on that is here (or is not). */
-  #next(from: number, here: boolean): number | undefined {
+  /** The first leaf from `from` to before `end` that is here (or is not). */
+  #next(from: number, here: boolean, end: number = this.leafTotal): number | undefined {
     const without = here ? 0x00 : 0xff;
     let index = from;
-    while (index < this.leafTotal) {
+    while (index < end) {
       if (index % 8 === 0 && this.#bits[index / 8] === without) index += 8;
       else if (this.has(index) === here) return index;
       else index++;

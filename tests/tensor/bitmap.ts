@@ -23,6 +23,15 @@ function bitmapOf(leafTotal: number, leaves: readonly number[]): LeafBitmap {
 }
 
 export const bitmapSuite: Suite = ({ test }) => {
+  test("bitmap: looks for what is missing no further than it is told", () => {
+    const bitmap = new LeafBitmap(40);
+    for (let leaf = 0; leaf < 20; leaf++) bitmap.set(leaf);
+    assert.equal(bitmap.firstMissing(0, 40), 20);
+    assert.equal(bitmap.firstMissing(3, 21), 20);
+    assert.isUndefined(bitmap.firstMissing(0, 20));
+    assert.isUndefined(bitmap.firstMissing(30, 30));
+  });
+
   test("bitmap: knows what was set, how many, and what is missing from anywhere on", () => {
     fc.assert(
       fc.property(someLeaves, ({ leafTotal, leaves }) => {
