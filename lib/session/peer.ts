@@ -134,7 +134,26 @@ export class TensorPeer implements AsyncDisposable {
     return this.#link.own?.link.flight.rttMs;
   }
 
-  /** What the other end calls itself, once HELLO is said. */
+  /**
+   * What the other end calls itself, once HELLO is said.
+   *
+   * @throws {TransportError | ProtocolError | UnauthorisedError} when there is no link to be had.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array([1, 2, 3]));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true, node: "server" });
+   * await using client = new TensorPeer(here);
+   *
+   * console.log((await client.remoteHello()).node); // server
+   * ```
+   */
   async remoteHello(): Promise<Hello> {
     return (await this.#link.dialler.link()).link.remoteHello;
   }
@@ -388,14 +407,50 @@ export class TensorPeer implements AsyncDisposable {
     }
   }
 
-  /** Cancels a transfer by its id; `false` when there is none. */
+  /**
+   * Cancels a transfer by its id; `false` when there is none.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array([1, 2, 3]));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true, node: "server" });
+   * await using client = new TensorPeer(here);
+   *
+   * const transfer = client.requestTensor(address);
+   * transfer.done.catch((reason) => console.log(reason.message)); // not needed
+   * console.log(client.cancel(transfer.id, new Error("not needed"))); // true
+   * ```
+   */
   cancel(id: string, reason?: unknown): boolean {
     const transfer = this.transfers.find((one) => one.id === id);
     transfer?.cancel(reason);
     return transfer !== undefined;
   }
 
-  /** Cancels what is under way, says goodbye and lets go of the connection. */
+  /**
+   * Cancels what is under way, says goodbye and lets go of the connection. `await using` does it.
+   *
+   * @param reason What the transfers are cancelled with; default: an `AbortError`.
+   *
+   * @example
+   * ```ts
+   * import { TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const [here, there] = connectionPair();
+   * const server = new TensorPeer(there, { accepted: true });
+   * const client = new TensorPeer(here);
+   * await client.remoteHello();
+   * await client.close();
+   * await server.closed; // the goodbye was heard
+   * ```
+   */
   async close(
     reason: unknown = new DOMException("The peer was closed", "AbortError"),
   ): Promise<void> {
@@ -405,14 +460,49 @@ export class TensorPeer implements AsyncDisposable {
     this.#closed.resolve();
   }
 
-  /** Ends everything at once, without a word to the other end. */
+  /**
+   * Ends everything at once, without a word to the other end.
+   *
+   * @example
+   * ```ts
+   * import { TensorPeer, TransportError } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const [here, there] = connectionPair();
+   * const client = new TensorPeer(here);
+   * client.destroy(new TransportError("the battery is out"));
+   * await client.closed;
+   * there.close();
+   * ```
+   */
   destroy(reason: unknown): void {
     this.disconnect(reason);
     this.#release(reason);
     this.#closed.resolve();
   }
 
-  /** Cuts the connection, as if it had failed: what can go on over another one does. */
+  /**
+   * Cuts the connection, as if it had failed: what can go on over another one does.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Uint8Array(1000));
+   * const connect = async () => {
+   *   const [here, there] = connectionPair();
+   *   new TensorPeer(there, { store, accepted: true }).closed.catch(() => {});
+   *   return here;
+   * };
+   * await using client = new TensorPeer(connect, { retry: { baseDelayMs: 10 } });
+   * const transfer = client.requestTensor(address, { into: "memory" });
+   * client.disconnect();
+   * console.log((await transfer.bytes()).byteLength); // 1000
+   * ```
+   */
   disconnect(reason: unknown = new TransportError("The connection was cut")): void {
     this.#link.own?.link.close(reason);
   }

@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import type { Connect, Connection } from "../connection.ts";
 import { abortable } from "../deferred.ts";
-import { TransportError, UnauthorisedError } from "../errors.ts";
+import { ProtocolError, TransportError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { Dialler } from "../streams/dialler.ts";
 import { FrameLink } from "../streams/frame_link.ts";
@@ -41,6 +41,7 @@ export class PeerLink {
   /** Bytes that earlier links have sent and received. */
   #sentBefore = 0;
   #receivedBefore = 0;
+  #hasGreeted = false;
   /** Whether the other end, which alone can dial, is known, and has not said goodbye. */
   #mayComeBack = false;
 
@@ -136,7 +137,7 @@ export class PeerLink {
       scheduler: scheduler ?? (() => new PriorityScheduler()),
       open,
     });
-    const link = await FrameLink.open(connection, {
+    const opened = FrameLink.open(connection, {
       hello: this.#hello,
       handler: channel,
       accepted,
@@ -152,6 +153,12 @@ export class PeerLink {
       clock,
       signal,
     });
+    const link = await opened.catch((error) => {
+      // Whoever spoke headrace before does so still: it is the link that damaged a greeting.
+      const isDamage = this.#canDial && this.#hasGreeted && error instanceof ProtocolError;
+      throw isDamage ? new TransportError(error.message, { cause: error }) : error;
+    });
+    this.#hasGreeted = true;
     this.#own = channel;
     this.#mayComeBack = this.#options.successor !== undefined;
     const over = () => {

@@ -44,6 +44,26 @@ export interface SubscriptionControls {
 /**
  * Changes of the tensors at another peer, as they come and over as many connections as it takes.
  * Of each address only the newest waits to be read; a version is told once. Ends with `close`.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStore, TensorPeer } from "headrace";
+ * import { connectionPair } from "headrace/memory";
+ *
+ * const address = { model: "m", partition: "default", tensor: "w" };
+ * const store = new MemoryStore();
+ * const [here, there] = connectionPair();
+ * await using server = new TensorPeer(there, { store, accepted: true });
+ * await using client = new TensorPeer(here);
+ *
+ * await using changes = client.subscribe("m/default/*");
+ * await changes.ready;
+ * store.set(address, new Uint8Array([1]));
+ * for await (const { kind, address } of changes) {
+ *   console.log(kind, address.tensor); // changed w
+ *   break;
+ * }
+ * ```
  */
 export class Subscription implements AsyncIterable<TensorChange>, AsyncDisposable {
   /** Fulfils when the subscription is in force: every change from then on is told. */

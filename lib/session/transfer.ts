@@ -184,6 +184,22 @@ export class Transfer {
    * The whole tensor, or the part that was asked for, once it is verified.
    *
    * @throws {TypeError} unless the tensor was requested `into: "memory"`.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array([1, 2, 3]));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true, node: "server" });
+   * await using client = new TensorPeer(here);
+   *
+   * const part = client.requestTensor(address, { bytes: [4, 8], into: "memory" });
+   * console.log(await part.bytes()); // Uint8Array(4) [ 0, 0, 0, 64 ]
+   * ```
    */
   async bytes(): Promise<Uint8Array> {
     const { takeBytes } = this.#controls;
@@ -196,13 +212,50 @@ export class Transfer {
    * As `bytes`, as the typed array of the tensor's dtype: see `typedArrayOf`.
    *
    * @throws {TypeError} as `bytes`.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array([1, 2, 3]));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true, node: "server" });
+   * await using client = new TensorPeer(here);
+   *
+   * const transfer = client.requestTensor(address, { into: "memory" });
+   * console.log(await transfer.tensor()); // Float32Array(3) [ 1, 2, 3 ]
+   * ```
    */
   async tensor(): Promise<TypedArray> {
     const bytes = await this.bytes();
     return typedArrayOf(this.#descriptor?.dtype ?? "U8", bytes);
   }
 
-  /** Lets no new chunk begin, at whichever end sends; what is under way still comes. */
+  /**
+   * Lets no new chunk begin, at whichever end sends; what is under way still comes.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array([1, 2, 3]));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true, node: "server" });
+   * await using client = new TensorPeer(here);
+   *
+   * const transfer = client.requestTensor(address, { into: "memory" });
+   * transfer.pause();
+   * console.log(transfer.isPaused); // true
+   * transfer.resume();
+   * await transfer.done;
+   * ```
+   */
   pause(): void {
     this.#pause(true);
   }
@@ -212,7 +265,27 @@ export class Transfer {
     this.#pause(false);
   }
 
-  /** Ends the transfer at both ends; `done` rejects with the reason. Without effect once it is over. */
+  /**
+   * Ends the transfer at both ends; `done` rejects with the reason. Without effect once it is over.
+   *
+   * @example
+   * ```ts
+   * import { MemoryStore, TensorPeer } from "headrace";
+   * import { connectionPair } from "headrace/memory";
+   *
+   * const address = { model: "m", partition: "default", tensor: "w" };
+   * const store = new MemoryStore();
+   * store.set(address, new Float32Array([1, 2, 3]));
+   * const [here, there] = connectionPair();
+   * await using server = new TensorPeer(there, { store, accepted: true, node: "server" });
+   * await using client = new TensorPeer(here);
+   *
+   * const transfer = client.requestTensor(address);
+   * transfer.cancel(new Error("the user left"));
+   * await transfer.done.catch((reason) => console.log(reason.message)); // the user left
+   * console.log(transfer.status); // cancelled
+   * ```
+   */
   cancel(reason: unknown = new DOMException("The transfer was cancelled", "AbortError")): void {
     this.settle("cancelled", reason);
     this.#controls.abort(reason);

@@ -1,8 +1,9 @@
 // What an end that cannot dial may rely on when its connection is lost.
 import { assert } from "chai";
-import { TransportError } from "../../lib/errors.ts";
+import { ProtocolError, TransportError } from "../../lib/errors.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
+import { connectionPair } from "../../lib/transports/memory.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
@@ -126,6 +127,28 @@ export const peerLinkSuite: Suite = ({ test }) => {
     await assertRejects(() => pull?.done, TransportError, /did not come back within 1000 ms/);
     await assertRejects(() => server?.closed, TransportError, /cut/);
     assert.isEmpty(place.host.peers);
+    await place.close();
+  });
+
+  test("link: a greeting that is damaged is tried again, but not of whoever was never understood", async () => {
+    const source = slowSource(16);
+    const place = new Place({ store: storeOf([WEIGHTS, source]), codecs: [] });
+    const garbage = async () => {
+      const [near, far] = connectionPair();
+      const writer = far.writable.getWriter();
+      writer.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request")).catch(() => {});
+      return near;
+    };
+    let dials = 0;
+    const connect = () => (++dials === 2 ? garbage() : place.connect());
+    await using client = new TensorPeer(connect, { retry: FAST });
+    const pull = client.requestTensor(WEIGHTS, { into: "memory" });
+    while (pull.progress.bytes < 3 * LEAF) await turn();
+    cut(place);
+    assert.isTrue(sameBytes(await pull.bytes(), source.bytes));
+    assert.equal(dials, 3);
+    await using lost = new TensorPeer(garbage, { retry: FAST });
+    await assertRejects(() => lost.list(), ProtocolError, /does not speak headrace/);
     await place.close();
   });
 };
