@@ -58,7 +58,7 @@ const { found } = await findRuntimes();
 
 /** The runtime an example is for: the one whose subpath it imports, else the node that runs this. */
 function runtimeOf({ code }: Example): Runtime | undefined {
-  const kind = /from "headrace\/tcp-(deno|bun)"/.exec(code)?.[1] ?? "node";
+  const kind = /from "headrace\/(?:tcp|websocket)-(deno|bun)"/.exec(code)?.[1] ?? "node";
   return found.find((runtime) => runtime.kind === kind);
 }
 

@@ -10,7 +10,7 @@ const problems: string[] = [];
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 
 /** Subpaths that touch a runtime; their types may need Node's. */
-const NODE_TYPED = /^\.\/(?:tcp|checkpoint|config|safetensors\/node)/;
+const NODE_TYPED = /^\.\/(?:tcp|websocket-node|checkpoint|config|safetensors\/node)/;
 const subpaths = Object.keys(readJson<Manifest>("deno.json").exports);
 const nameOf = (subpath: string): string => subpath.replace(/^\./, "headrace");
 const kindOf = (subpath: string): string | undefined => /-(node|deno|bun)$/.exec(subpath)?.[1];

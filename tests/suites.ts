@@ -129,6 +129,7 @@ import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
+import { webSocketSuite } from "./transports/websocket.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
 import { controlSuite } from "./wire/control.ts";
 import { frameParserSuite } from "./wire/frame_parser.ts";
@@ -255,6 +256,7 @@ export const ioSuites: readonly Suite[] = [
   pipelineSuite,
   checksSuite,
   tcpSuite,
+  webSocketSuite,
   faultProxySuite,
   tortureRunsSuite,
   fiftyCutsSuite,

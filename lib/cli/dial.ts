@@ -4,7 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import { ConfigError } from "../errors.ts";
 import { TensorPeer } from "../session/peer.ts";
 import type { TensorPeerOptions } from "../session/peer_options.ts";
-import { tcpTransport } from "./runtime.ts";
+import { transportOf } from "./runtime.ts";
 import { readToken } from "./token.ts";
 
 /** The arguments of verbs that dial. */
@@ -20,13 +20,13 @@ export async function dialPeer(
   args: DialArgs,
   settings: Settings,
 ): Promise<TensorPeer> {
-  const { connect } = await tcpTransport();
   const token = await readToken(args["token-file"]);
   const ca = args.ca === undefined ? undefined : await readPem(args.ca);
   const tls = {
     ...(ca !== undefined && { ca }),
     ...(args.pin !== undefined && { pinSha256: args.pin }),
   };
+  const { connect } = await transportOf(url, tls);
   return new TensorPeer((signal) => connect(url, { signal, ...tls }), {
     ...peerOptions(settings),
     ...(token !== undefined && { token }),

@@ -9,7 +9,7 @@ export interface PeerUrl {
 }
 
 /**
- * Reads `tcp://HOST:PORT[/MODEL[/PARTITION[/TENSOR]]]`.
+ * Reads `tcp://HOST:PORT[/MODEL[/PARTITION[/TENSOR]]]`, or the same with `tls`, `ws` or `wss`.
  *
  * @throws {UsageError} for anything else.
  */
@@ -22,8 +22,8 @@ export function parsePeerUrl(text: string): PeerUrl {
     );
   }
   const [, url = "", path = ""] = match;
-  if (!/^(tcp|tls):/i.test(url)) {
-    throw new UsageError(`Cannot dial ${url}: only tcp:// and tls:// are known`);
+  if (!/^(tcp|tls|ws|wss):/i.test(url)) {
+    throw new UsageError(`Cannot dial ${url}: only tcp://, tls://, ws:// and wss:// are known`);
   }
   try {
     return { url, pattern: parsePattern(path.replace(/\/$/, "")) };

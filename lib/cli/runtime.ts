@@ -1,14 +1,40 @@
 import type { Connection, Listener } from "../connection.ts";
 import type { TcpConnectOptions, TcpListenOptions } from "../transports/tcp_options.ts";
+import { UsageError } from "./describe_error.ts";
 
-interface TcpTransport {
-  connect(url: string | URL, options?: TcpConnectOptions): Promise<Connection>;
-  listen(url: string | URL, options?: TcpListenOptions): Promise<Listener>;
+/** Whom a dialled peer's certificate has to satisfy. */
+type Trust = Pick<TcpConnectOptions, "signal" | "ca" | "pinSha256">;
+/** How a listener shows who it is. */
+type Proof = Pick<TcpListenOptions, "signal" | "cert" | "key">;
+
+interface Transport {
+  connect(url: string, options?: Trust): Promise<Connection>;
+  listen(url: string, options?: Proof): Promise<Listener>;
 }
 
-/** The TCP transport of the runtime that the command line runs in. */
-export function tcpTransport(): Promise<TcpTransport> {
+/**
+ * The transport that a URL names, as the runtime has it.
+ *
+ * @throws {UsageError} for a certificate that a WebSocket cannot be held to.
+ */
+export async function transportOf(url: string, { ca, pinSha256 }: Trust = {}): Promise<Transport> {
+  if (!/^wss?:/i.test(url)) return tcpTransport();
+  if (ca !== undefined || pinSha256 !== undefined) {
+    throw new UsageError(
+      `${url} is trusted as the runtime trusts web servers: --ca and --pin are for tls://`,
+    );
+  }
+  return webSocketTransport();
+}
+
+function tcpTransport(): Promise<Transport> {
   if ("Deno" in globalThis) return import("../transports/tcp_deno.ts");
   if ("Bun" in globalThis) return import("../transports/tcp_bun.ts");
   return import("../transports/tcp_node.ts");
+}
+
+function webSocketTransport(): Promise<Transport> {
+  if ("Deno" in globalThis) return import("../transports/websocket_deno.ts");
+  if ("Bun" in globalThis) return import("../transports/websocket_bun.ts");
+  return import("../transports/websocket_node.ts");
 }

@@ -19,7 +19,7 @@ import { checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "./listen_polic
 import { loadSettings } from "./load_settings.ts";
 import { isOwnFault, loggedStore } from "./logged_store.ts";
 import type { Report } from "./report.ts";
-import { tcpTransport } from "./runtime.ts";
+import { transportOf } from "./runtime.ts";
 import { stdinEnd } from "./stdin_end.ts";
 import { checkpointLimits, sweepPushes } from "./sweep_outputs.ts";
 import { isSameToken, readToken } from "./token.ts";
@@ -59,7 +59,7 @@ export const serveCommand: Command = defineVerb({
     cert: {
       type: "string",
       valueHint: "FILE",
-      description: "The certificate chain for tls:// (PEM)",
+      description: "The certificate chain for tls:// and wss:// (PEM)",
     },
     key: { type: "string", valueHint: "FILE", description: "The certificate's private key (PEM)" },
     insecure: { type: "boolean", description: "Allow listening off loopback without token or TLS" },
@@ -88,7 +88,6 @@ export const serveCommand: Command = defineVerb({
       const model = args.model === undefined ? {} : { model: args.model };
       const store = paths.length > 0 ? await SafetensorsStore.open(paths, model) : undefined;
       const accepted = args.accept === undefined ? undefined : new AcceptStore(args.accept);
-      const { listen } = await tcpTransport();
       const tls = {
         ...(args.cert !== undefined && { cert: await readPem(args.cert) }),
         ...(args.key !== undefined && { key: await readPem(args.key) }),
@@ -100,6 +99,7 @@ export const serveCommand: Command = defineVerb({
         args.accept === undefined ? undefined : sweepEveryHour(args.accept, settings, report);
       try {
         for (const url of urls) {
+          const { listen } = await transportOf(url);
           const listener = await listen(url, { ...tls, signal });
           listeners.push(listener);
           const peer = (): TensorPeerOptions => ({

@@ -52,6 +52,24 @@ export const pullSuite: Suite = ({ test }) => {
       assert.deepEqual([after.ino, after.mtimeMs], [before.ino, before.mtimeMs]);
     }));
 
+  test("headrace pull: goes by WebSocket as by TCP, from one server, and says what a URL may be", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const both = ["--listen", "ws://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0"];
+      const { urls } = await lab.serve([source, ...both]);
+      assert.lengthOf(urls, 2);
+      for (const [n, url] of urls.entries()) {
+        assert.isTrue(url.startsWith(n === 0 ? "ws://" : "tcp://"));
+        const out = lab.path(`out-${n}`);
+        doneOf(await lab.run(["pull", `${url}/llama`, "-o", out]));
+        await assertSameFolder(out, source);
+      }
+      const pinned = await lab.run(["ls", urls[0] as string, "--pin", "0".repeat(64)]);
+      assert.match(errorOf(pinned, 2).message as string, /--ca and --pin are for tls:/);
+      const other = await lab.run(["ls", "quic://127.0.0.1:1"]);
+      assert.match(errorOf(other, 2).message as string, /tcp:\/\/, tls:\/\/, ws:\/\/ and wss:/);
+    }));
+
   test("headrace pull: a file, a tensor or what a wildcard names comes as a file of that format", () =>
     withLab(async (lab) => {
       const source = await lab.model("llama", PLAN);

@@ -5,7 +5,7 @@ import { assert } from "chai";
 import { AcceptStore } from "../../lib/cli/accept_store.ts";
 import { type PushSummary, push } from "../../lib/cli/push.ts";
 import type { Report } from "../../lib/cli/report.ts";
-import { tcpTransport } from "../../lib/cli/runtime.ts";
+import { transportOf } from "../../lib/cli/runtime.ts";
 import type { Connection } from "../../lib/connection.ts";
 import { encodeHeader } from "../../lib/formats/safetensors/encode_header.ts";
 import { PeerHost } from "../../lib/session/host.ts";
@@ -70,7 +70,7 @@ export async function withAccepting(
   folder: string | undefined,
   body: (accepting: Accepting) => Promise<void>,
 ): Promise<void> {
-  const { listen } = await tcpTransport();
+  const { listen } = await transportOf("tcp:");
   const listener = await listen("tcp://127.0.0.1:0");
   const store = folder === undefined ? undefined : new AcceptStore(folder);
   let arrived = 0;
@@ -114,7 +114,7 @@ export function dialling(
   const retry = { baseDelayMs: 10, maxRetries: 3 };
   const peer = new TensorPeer(
     async (signal) => {
-      const { connect } = await tcpTransport();
+      const { connect } = await transportOf("tcp:");
       const connection = await connect(url, signal ? { signal } : {});
       connections.push(connection);
       return connection;

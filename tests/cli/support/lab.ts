@@ -22,6 +22,8 @@ export interface LabOptions extends ProcessOptions {
 /** A server that listens. */
 export interface LabServer {
   readonly url: string;
+  /** All that it listens on. */
+  readonly urls: readonly string[];
   readonly process: HeadraceProcess;
 }
 
@@ -67,7 +69,7 @@ export class Lab {
       options,
     );
     const { urls } = await server.event("listening");
-    return { url: (urls as string[])[0] as string, process: server };
+    return { url: (urls as string[])[0] as string, urls: urls as string[], process: server };
   }
 
   /** A link of known rate to a server. */

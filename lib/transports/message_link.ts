@@ -1,0 +1,174 @@
+// This module runs in every runtime.
+import { type Deferred, deferred } from "../deferred.ts";
+import { ProtocolError, TransportError } from "../errors.ts";
+import type { Link, LinkEvents } from "./link.ts";
+import { type MessageSocket, MOST_MESSAGE_BYTES } from "./message_socket.ts";
+
+/** What may be on its way, or wait at the other end until its reader takes it. */
+export const MESSAGE_WINDOW_BYTES: number = 16 * 1024 * 1024;
+/** What was taken is told when it is so much more. */
+const TOLD_BYTES = MESSAGE_WINDOW_BYTES / 4;
+const END = new Uint8Array();
+
+/**
+ * A byte stream over messages, which nothing slows down by itself: a reader says how much it has
+ * taken, and no more than a window is sent beyond that. SPEC.md, "Over WebSocket", has the rules.
+ */
+export class MessageLink implements Link {
+  readonly remote: string;
+  readonly #socket: MessageSocket;
+  #events: LinkEvents | undefined;
+  /** What came and nobody has asked for yet. */
+  readonly #queue: Uint8Array[] = [];
+  #isWanted = false;
+  #isHandingOver = false;
+  #heardBytes = 0;
+  #takenBytes = 0;
+  #toldBytes = 0;
+  #sentBytes = 0;
+  /** What the other end has taken, as far as it said. */
+  #takenThereBytes = 0;
+  #room: Deferred<void> | undefined;
+  #hasEnded = false;
+  #isEndHeard = false;
+  #isEndSaid = false;
+  #failure: unknown;
+
+  constructor(socket: MessageSocket) {
+    this.#socket = socket;
+    this.remote = socket.remote;
+  }
+
+  start(events: LinkEvents): void {
+    this.#events = events;
+    this.#socket.start({
+      message: (data) => this.#guard(() => this.#heard(data)),
+      closed: (why) => this.#closed(why),
+    });
+  }
+
+  resume(): void {
+    this.#isWanted = true;
+    this.#handOver();
+  }
+
+  async write(pieces: readonly Uint8Array[]): Promise<void> {
+    for (const piece of pieces) {
+      for (let at = 0; at < piece.byteLength; at += MOST_MESSAGE_BYTES) {
+        const bytes = piece.subarray(at, at + MOST_MESSAGE_BYTES);
+        while (this.#sentBytes + bytes.byteLength > this.#takenThereBytes + MESSAGE_WINDOW_BYTES) {
+          this.#throwFailure();
+          this.#room ??= deferred();
+          await this.#room.promise;
+        }
+        this.#throwFailure();
+        this.#sentBytes += bytes.byteLength;
+        await this.#socket.send(bytes);
+      }
+    }
+    this.#throwFailure();
+  }
+
+  async end(): Promise<void> {
+    this.#throwFailure();
+    this.#isEndSaid = true;
+    await this.#socket.send(END);
+  }
+
+  release(reset: boolean): void {
+    this.#failure ??= new TransportError(
+      `The connection to ${this.remote} was closed at this end.`,
+    );
+    this.#wake();
+    this.#queue.length = 0;
+    if (!reset && !this.#isEndSaid) this.#socket.send(END);
+    this.#socket.close(reset);
+  }
+
+  #heard(data: Uint8Array | string): void {
+    if (this.#failure !== undefined) return;
+    if (typeof data === "string") {
+      this.#heardTaken(data);
+    } else if (this.#isEndHeard) {
+      throw new ProtocolError(`${this.remote} sent a message after its last`);
+    } else if (data.byteLength === 0) {
+      this.#isEndHeard = true;
+      this.#handOver();
+    } else {
+      this.#heardBytes += data.byteLength;
+      const isTooMuch = this.#heardBytes > this.#toldBytes + MESSAGE_WINDOW_BYTES;
+      if (isTooMuch || data.byteLength > MOST_MESSAGE_BYTES) {
+        throw new ProtocolError(
+          `${this.remote} sent ${data.byteLength} bytes where its window ends at ${this.#toldBytes + MESSAGE_WINDOW_BYTES}, ${this.#heardBytes} in all`,
+        );
+      }
+      this.#queue.push(data);
+      this.#handOver();
+    }
+  }
+
+  #heardTaken(text: string): void {
+    const takenBytes = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(takenBytes <= this.#sentBytes)) {
+      throw new ProtocolError(
+        `${this.remote} says it took ${text.slice(0, 20)} of ${this.#sentBytes} bytes`,
+      );
+    }
+    this.#takenThereBytes = Math.max(this.#takenThereBytes, takenBytes);
+    this.#wake();
+  }
+
+  #handOver(): void {
+    if (this.#isHandingOver) return;
+    this.#isHandingOver = true;
+    for (let next = this.#queue[0]; next && this.#isWanted; next = this.#queue[0]) {
+      this.#queue.shift();
+      this.#isWanted = false;
+      this.#took(next.byteLength);
+      // Whoever takes it may ask for more meanwhile.
+      if (this.#events?.bytes(next)) this.#isWanted = true;
+    }
+    this.#isHandingOver = false;
+    if (!this.#isEndHeard || this.#queue.length > 0 || this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#events?.end();
+    if (this.#failure !== undefined) this.#events?.fail(this.#failure);
+  }
+
+  #took(bytes: number): void {
+    this.#takenBytes += bytes;
+    if (this.#takenBytes - this.#toldBytes < TOLD_BYTES || this.#isEndHeard) return;
+    this.#toldBytes = this.#takenBytes;
+    this.#socket.send(String(this.#takenBytes));
+  }
+
+  #closed(why: string): void {
+    if (this.#isEndHeard && this.#isEndSaid) return;
+    this.#fail(new TransportError(`The connection to ${this.remote} ${why}`));
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#wake();
+    // What came before an orderly end is still to be had.
+    if (!this.#isEndHeard || this.#hasEnded) this.#events?.fail(error);
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #wake(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+}

@@ -1,0 +1,59 @@
+// This module runs in every runtime.
+
+/** Whom a server on HTTP answers. */
+export interface OriginRules {
+  /**
+   * Names under which the server may be asked for, beside `localhost` and addresses. Without this
+   * rule a page could have its own name point here, and read what is served.
+   */
+  readonly hosts?: readonly string[];
+  /** Origins whose pages may connect, beside the server's own: `https://app.example`; `*` is all. */
+  readonly origins?: readonly string[];
+}
+
+/** The two headers by which a request is judged. */
+export interface RequestOrigin {
+  readonly host: string | null | undefined;
+  readonly origin: string | null | undefined;
+}
+
+/**
+ * Says why a request is not to be answered: no web page may read a peer through somebody's browser
+ * unless its origin was let in by name.
+ *
+ * @returns the reason, or `undefined` when it may be answered.
+ *
+ * @example
+ * ```ts
+ * import { whyRefused } from "headrace/websocket";
+ *
+ * const host = "127.0.0.1:12094";
+ * console.log(whyRefused({ host, origin: null }, {})); // undefined
+ * console.log(whyRefused({ host, origin: "https://evil.example" }, {}));
+ * // pages of https://evil.example are not let in
+ * ```
+ */
+export function whyRefused(
+  { host, origin }: RequestOrigin,
+  { hosts = [], origins = [] }: OriginRules,
+): string | undefined {
+  const name = hostnameOf(`http://${host}`);
+  if (!host || name === undefined) return "it does not say whom it asks for";
+  if (!isAddress(name) && name !== "localhost" && !hosts.includes(name)) {
+    return `this server is not called ${name}`;
+  }
+  if (!origin || origins.includes("*") || origins.includes(origin)) return undefined;
+  const isOwn = origin === `http://${host}` || origin === `https://${host}`;
+  return isOwn ? undefined : `pages of ${origin} are not let in`;
+}
+
+function hostnameOf(url: string): string | undefined {
+  try {
+    return new URL(url).hostname.toLowerCase();
+  } catch {
+    return undefined;
+  }
+}
+
+/** An address cannot be made to point elsewhere, as a name can. */
+const isAddress = (name: string): boolean => name.startsWith("[") || /^[\d.]+$/.test(name);

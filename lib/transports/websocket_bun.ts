@@ -1,0 +1,131 @@
+import type { Listener } from "../connection.ts";
+import { TransportError } from "../errors.ts";
+import { BunSocket, type BunSocketData, type BunWebSocket } from "./bun_socket.ts";
+import { ConnectionQueue } from "./connection_queue.ts";
+import { LinkConnection } from "./link_connection.ts";
+import { MESSAGE_WINDOW_BYTES, MessageLink } from "./message_link.ts";
+import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
+import { whyRefused } from "./origin_rules.ts";
+import { tcpError } from "./tcp_errors.ts";
+import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
+import type { WebSocketListenOptions } from "./websocket_options.ts";
+import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
+
+export {
+  acceptWebSocket,
+  connect,
+  type OriginRules,
+  type RequestOrigin,
+  type WebSocketConnectOptions,
+  type WebSocketConstructor,
+  type WebSocketLike,
+  type WebSocketListenOptions,
+  whyRefused,
+} from "./websocket.ts";
+
+/** Of a server of Bun's, what is used here. */
+interface BunServer {
+  readonly port: number;
+  upgrade(request: Request, options: { data: BunSocketData; headers: HeadersInit }): boolean;
+  requestIP(request: Request): { readonly address: string; readonly port: number } | null;
+  stop(closeActive?: boolean): void;
+}
+
+/** Of the `Bun` global, what is used here. */
+interface BunServing {
+  serve(options: {
+    hostname: string;
+    port: number;
+    tls?: { cert?: string | undefined; key?: string | undefined };
+    fetch(request: Request, server: BunServer): Response | undefined;
+    websocket: {
+      readonly maxPayloadLength: number;
+      readonly backpressureLimit: number;
+      readonly idleTimeout: number;
+      readonly perMessageDeflate: boolean;
+      open(socket: BunWebSocket): void;
+      message(socket: BunWebSocket, data: Uint8Array | string): void;
+      drain(socket: BunWebSocket): void;
+      close(socket: BunWebSocket, code: number, reason: string): void;
+    };
+  }): BunServer;
+}
+
+const { Bun } = globalThis as unknown as { Bun: BunServing };
+
+/**
+ * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Bun; port 0 picks one, `url` tells which.
+ *
+ * @throws {TypeError} when the URL is not such an address, or `wss://` lacks `cert` and `key`.
+ * @throws {TransportError} when the port is in use or the address is not this machine's.
+ */
+export async function listen(
+  url: string | URL,
+  options: WebSocketListenOptions = {},
+): Promise<Listener> {
+  const address = parseWebSocketUrl(url);
+  const { cert, key, signal, onError } = options;
+  if (address.secure) requireCertificate(String(url), options);
+  signal?.throwIfAborted();
+  const { maxPendingConnections = DEFAULT_MAX_PENDING_CONNECTIONS } = options;
+  const queue = new ConnectionQueue(maxPendingConnections, () => close());
+  let bound = address;
+  const refuse = (status: number, why: string) => {
+    const error = new TransportError(`A connection was refused: ${why}`);
+    onError?.(tcpError(`Accepting a connection on ${formatWebSocketUrl(bound)}`, error));
+    return new Response(`${why}\n`, { status });
+  };
+  const answer = (request: Request, server: BunServer): Response | undefined => {
+    const { headers } = request;
+    const why = whyRefused({ host: headers.get("host"), origin: headers.get("origin") }, options);
+    const offered = headers.get("sec-websocket-protocol") ?? "";
+    if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
+      return new Response(null, { status: 426, headers: { Upgrade: "websocket" } });
+    }
+    if (why !== undefined) return refuse(403, why);
+    if (!offered.split(/\s*,\s*/).includes(SUBPROTOCOL)) {
+      return refuse(400, `only ${SUBPROTOCOL} is spoken here, not "${offered}"`);
+    }
+    if (!queue.hasRoom) return refuse(503, "too many wait already");
+    const { address: host, port } = server.requestIP(request) ?? { address: "unknown", port: 0 };
+    const remote = formatWebSocketUrl({ secure: address.secure, host, port });
+    const protocol = { "Sec-WebSocket-Protocol": SUBPROTOCOL };
+    if (server.upgrade(request, { data: { remote }, headers: protocol })) return undefined;
+    return refuse(400, "this is not how a WebSocket begins");
+  };
+  let server: BunServer;
+  try {
+    server = Bun.serve({
+      hostname: address.host,
+      port: address.port,
+      ...(address.secure && { tls: { cert, key } }),
+      fetch: answer,
+      websocket: {
+        maxPayloadLength: MOST_MESSAGE_BYTES,
+        // What a peer's window lets under way must never be dropped.
+        backpressureLimit: 2 * MESSAGE_WINDOW_BYTES,
+        idleTimeout: 0,
+        perMessageDeflate: false,
+        open: (socket) => {
+          const own = new BunSocket(socket);
+          socket.data.socket = own;
+          queue.add(new LinkConnection(new MessageLink(own)));
+        },
+        message: ({ data }, message) => data.socket?.message(message),
+        drain: ({ data }) => data.socket?.drained(),
+        close: ({ data }, code, reason) => data.socket?.closed(code, reason),
+      },
+    });
+  } catch (error) {
+    throw tcpError(`Listening on ${formatWebSocketUrl(address)}`, error);
+  }
+  bound = { ...address, port: server.port };
+  const onAbort = () => void close();
+  async function close(): Promise<void> {
+    signal?.removeEventListener("abort", onAbort);
+    queue.close();
+    server.stop();
+  }
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return { url: formatWebSocketUrl(bound), connections: queue.connections, close };
+}

@@ -1,0 +1,125 @@
+import type { Connection, Listener } from "../connection.ts";
+import { TransportError } from "../errors.ts";
+import { ConnectionQueue } from "./connection_queue.ts";
+import { SUBPROTOCOL } from "./message_socket.ts";
+import { whyRefused } from "./origin_rules.ts";
+import { tcpError } from "./tcp_errors.ts";
+import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
+import type { WebSocketLike } from "./w3c_socket.ts";
+import { acceptWebSocket } from "./websocket_connect.ts";
+import type { WebSocketListenOptions } from "./websocket_options.ts";
+import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
+
+export {
+  acceptWebSocket,
+  connect,
+  type OriginRules,
+  type RequestOrigin,
+  type WebSocketConnectOptions,
+  type WebSocketConstructor,
+  type WebSocketLike,
+  type WebSocketListenOptions,
+  whyRefused,
+} from "./websocket.ts";
+
+/** Of a server of Deno's, what is used here. */
+interface DenoServer {
+  readonly addr: { readonly port: number };
+  shutdown(): Promise<void>;
+}
+
+/** Of a request's connection, what is used here. */
+interface DenoServeInfo {
+  readonly remoteAddr: { readonly hostname: string; readonly port: number };
+}
+
+/** Of the `Deno` global, what is used here. */
+interface DenoServing {
+  serve(
+    options: { hostname: string; port: number; cert?: string; key?: string; onListen(): void },
+    handler: (request: Request, info: DenoServeInfo) => Response,
+  ): DenoServer;
+  upgradeWebSocket(
+    request: Request,
+    options: { protocol: string; idleTimeout: number },
+  ): { readonly socket: WebSocketLike; readonly response: Response };
+}
+
+const { Deno } = globalThis as unknown as { Deno: DenoServing };
+
+/**
+ * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Deno; port 0 picks one, `url` tells which. Once
+ * closed it refuses whoever comes, and gives the port back when its last connection has ended.
+ *
+ * @throws {TypeError} when the URL is not such an address, or `wss://` lacks `cert` and `key`.
+ * @throws {TransportError} when the port is in use or the address is not this machine's.
+ */
+export async function listen(
+  url: string | URL,
+  options: WebSocketListenOptions = {},
+): Promise<Listener> {
+  const address = parseWebSocketUrl(url);
+  const { cert, key, signal, onError } = options;
+  if (address.secure) requireCertificate(String(url), options);
+  signal?.throwIfAborted();
+  const { maxPendingConnections = DEFAULT_MAX_PENDING_CONNECTIONS } = options;
+  const queue = new ConnectionQueue(maxPendingConnections, () => close());
+  let bound = address;
+  let open = 0;
+  let isClosed = false;
+  const report = (error: unknown) =>
+    onError?.(tcpError(`Accepting a connection on ${formatWebSocketUrl(bound)}`, error));
+  const refuse = (status: number, why: string) => {
+    report(new TransportError(`A connection was refused: ${why}`));
+    return new Response(`${why}\n`, { status });
+  };
+  const answer = (request: Request, { remoteAddr }: DenoServeInfo): Response => {
+    const { headers } = request;
+    const isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+    if (!isUpgrade) return new Response(null, { status: 426, headers: { Upgrade: "websocket" } });
+    const why = whyRefused({ host: headers.get("host"), origin: headers.get("origin") }, options);
+    const offered = headers.get("sec-websocket-protocol") ?? "";
+    if (why !== undefined) return refuse(403, why);
+    if (!offered.split(/\s*,\s*/).includes(SUBPROTOCOL)) {
+      return refuse(400, `only ${SUBPROTOCOL} is spoken here, not "${offered}"`);
+    }
+    if (!queue.hasRoom) return refuse(503, "too many wait already");
+    const { hostname: host, port } = remoteAddr;
+    const remote = formatWebSocketUrl({ secure: address.secure, host, port });
+    const upgrade = { protocol: SUBPROTOCOL, idleTimeout: 0 };
+    const { socket, response } = Deno.upgradeWebSocket(request, upgrade);
+    open++;
+    const over = () => {
+      open--;
+      endWhenIdle();
+    };
+    acceptWebSocket(socket, remote).then((connection: Connection) => {
+      connection.closed.then(over, over);
+      queue.add(connection);
+    }, over);
+    return response;
+  };
+  const secret = { ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+  const { host: hostname, port } = address;
+  let server: DenoServer;
+  try {
+    server = Deno.serve({ hostname, port, ...secret, onListen: () => {} }, answer);
+  } catch (error) {
+    throw tcpError(`Listening on ${formatWebSocketUrl(address)}`, error);
+  }
+  bound = { ...address, port: server.addr.port };
+  // Shutting down ends the connections that were taken, so it waits for the last of them.
+  function endWhenIdle(): void {
+    if (isClosed && open === 0) void server.shutdown();
+  }
+  async function close(): Promise<void> {
+    if (isClosed) return;
+    isClosed = true;
+    signal?.removeEventListener("abort", onAbort);
+    queue.close();
+    endWhenIdle();
+  }
+  const onAbort = () => void close();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return { url: formatWebSocketUrl(bound), connections: queue.connections, close };
+}

@@ -1,0 +1,186 @@
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  STATUS_CODES,
+} from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { Connection, Listener } from "../connection.ts";
+import { TransportError } from "../errors.ts";
+import { ConnectionQueue } from "./connection_queue.ts";
+import { LinkConnection } from "./link_connection.ts";
+import { MessageLink } from "./message_link.ts";
+import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
+import { whyRefused } from "./origin_rules.ts";
+import { tcpError } from "./tcp_errors.ts";
+import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
+import { connectWebSocket } from "./websocket_connect.ts";
+import type {
+  WebSocketConnectOptions,
+  WebSocketConstructor,
+  WebSocketListenOptions,
+} from "./websocket_options.ts";
+import { formatWebSocketUrl, parseWebSocketUrl, type WebSocketAddress } from "./websocket_url.ts";
+import { WsSocket } from "./ws_socket.ts";
+
+export { type OriginRules, type RequestOrigin, whyRefused } from "./origin_rules.ts";
+export type { WebSocketLike } from "./w3c_socket.ts";
+export { acceptWebSocket } from "./websocket_connect.ts";
+export type {
+  WebSocketConnectOptions,
+  WebSocketConstructor,
+  WebSocketListenOptions,
+} from "./websocket_options.ts";
+
+/**
+ * Dials `ws://HOST:PORT` or `wss://HOST:PORT` in Node, by the package `ws`.
+ *
+ * @throws {TypeError} when the URL is not such an address.
+ * @throws {TransportError} when there is no connection. When `signal` is aborted, what is thrown is
+ * `signal.reason`.
+ *
+ * @example
+ * ```ts
+ * import { connect, listen } from "headrace/websocket-node";
+ *
+ * const listener = await listen("ws://127.0.0.1:0");
+ * const dialled = await connect(listener.url);
+ * const { value: accepted } = await listener.connections.getReader().read();
+ * dialled.close();
+ * accepted?.close();
+ * await listener.close();
+ * ```
+ */
+export async function connect(
+  url: string | URL,
+  options: WebSocketConnectOptions = {},
+): Promise<Connection> {
+  const Implementation = options.WebSocket ?? (await ownImplementation());
+  return connectWebSocket(url, options, Implementation);
+}
+
+async function ownImplementation(): Promise<WebSocketConstructor> {
+  const { WebSocket } = await import("ws");
+  return WebSocket as unknown as WebSocketConstructor;
+}
+
+/**
+ * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Node; port 0 picks one, `url` tells which.
+ *
+ * @throws {TypeError} when the URL is not such an address, or `wss://` lacks `cert` and `key`.
+ * @throws {TransportError} when the port is in use or the address is not this machine's.
+ */
+export async function listen(
+  url: string | URL,
+  options: WebSocketListenOptions = {},
+): Promise<Listener> {
+  const address = parseWebSocketUrl(url);
+  const { cert, key, signal } = options;
+  if (address.secure) requireCertificate(String(url), options);
+  signal?.throwIfAborted();
+  const secret = { ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+  const server = address.secure ? createHttpsServer(secret) : createHttpServer();
+  const listener = new NodeWebSocketListener(server, address, options);
+  await listener.listen();
+  return listener;
+}
+
+class NodeWebSocketListener implements Listener {
+  readonly connections: ReadableStream<Connection>;
+  readonly #server: Server;
+  readonly #options: WebSocketListenOptions;
+  readonly #queue: ConnectionQueue;
+  readonly #upgrades = new WebSocketServer({
+    noServer: true,
+    maxPayload: MOST_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: (protocols) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  });
+  #address: WebSocketAddress;
+  readonly #onAbort: () => void = () => void this.close();
+
+  constructor(server: Server, address: WebSocketAddress, options: WebSocketListenOptions) {
+    const { maxPendingConnections = DEFAULT_MAX_PENDING_CONNECTIONS } = options;
+    this.#server = server;
+    this.#address = address;
+    this.#options = options;
+    this.#queue = new ConnectionQueue(maxPendingConnections, () => this.close());
+    this.connections = this.#queue.connections;
+    server.on("request", (_request, response) => {
+      response.writeHead(426, { Connection: "Upgrade", Upgrade: "websocket" }).end();
+    });
+    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  get url(): string {
+    return formatWebSocketUrl(this.#address);
+  }
+
+  async listen(): Promise<void> {
+    const { host, port } = this.#address;
+    const { signal } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      const onError = (error: Error) => reject(tcpError(`Listening on ${this.url}`, error));
+      this.#server.once("error", onError);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off("error", onError);
+        resolve();
+      });
+    });
+    const bound = this.#server.address();
+    if (bound !== null && typeof bound === "object") {
+      this.#address = { ...this.#address, port: bound.port };
+    }
+    this.#server.on("error", (error) => this.#report(error));
+    this.#server.on("tlsClientError", (error) => this.#report(error));
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) await this.close();
+    signal?.throwIfAborted();
+  }
+
+  async close(): Promise<void> {
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#server.close();
+    this.#server.closeIdleConnections();
+    this.#queue.close();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => {});
+    const refusal = this.#whyRefused(request);
+    if (refusal) {
+      this.#refuse(socket, refusal.status, refusal.why);
+      return;
+    }
+    this.#upgrades.handleUpgrade(request, socket, head, (opened: WebSocket) => {
+      const { remoteAddress = "unknown", remotePort = 0 } = request.socket;
+      const { secure } = this.#address;
+      const remote = formatWebSocketUrl({ secure, host: remoteAddress, port: remotePort });
+      this.#queue.add(new LinkConnection(new MessageLink(new WsSocket(opened, remote))));
+    });
+  }
+
+  #whyRefused({ headers }: IncomingMessage): { status: number; why: string } | undefined {
+    const { host, origin } = headers;
+    const offered = headers["sec-websocket-protocol"] ?? "";
+    const why = whyRefused({ host, origin }, this.#options);
+    if (why !== undefined) return { status: 403, why };
+    if (!offered.split(/\s*,\s*/).includes(SUBPROTOCOL)) {
+      return { status: 400, why: `only ${SUBPROTOCOL} is spoken here, not "${offered}"` };
+    }
+    return this.#queue.hasRoom ? undefined : { status: 503, why: "too many wait already" };
+  }
+
+  #refuse(socket: Duplex, status: number, why: string): void {
+    socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n${why}\n`,
+    );
+    this.#report(new TransportError(`A connection was refused: ${why}`));
+  }
+
+  #report(error: unknown): void {
+    this.#options.onError?.(tcpError(`Accepting a connection on ${this.url}`, error));
+  }
+}

@@ -1,0 +1,31 @@
+// This module runs in every runtime.
+import type { TransportError } from "../errors.ts";
+import type { OriginRules } from "./origin_rules.ts";
+import type { WebSocketLike } from "./w3c_socket.ts";
+
+/** Makes a WebSocket in the shape that browsers gave it. */
+export type WebSocketConstructor = new (url: string, protocols: string | string[]) => WebSocketLike;
+
+/** How to dial. */
+export interface WebSocketConnectOptions {
+  /** Gives up dialling; the promise rejects with `signal.reason`. It has no say afterwards. */
+  readonly signal?: AbortSignal | undefined;
+  /** For all that it takes until the socket is open, in milliseconds. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /** Another implementation than the runtime's own. */
+  readonly WebSocket?: WebSocketConstructor;
+}
+
+/** How to listen. */
+export interface WebSocketListenOptions extends OriginRules {
+  /** Closes the listener when aborted; before it listens, the promise rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+  /** The certificate chain in PEM; `wss://` needs it. */
+  readonly cert?: string;
+  /** The private key in PEM; `wss://` needs it. */
+  readonly key?: string;
+  /** Connections that nobody has taken yet; further ones are refused. Default 256. */
+  readonly maxPendingConnections?: number;
+  /** Told of connections that failed before they could be taken; listening goes on. */
+  onError?(error: TransportError): void;
+}
