@@ -126,6 +126,7 @@ import { seededRandomSuite } from "./testing/seeded_random.ts";
 import { shaperSuite } from "./testing/shaper.ts";
 import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
 import { tortureRunsSuite } from "./testing/torture_runs.ts";
+import { httpHandlerSuite } from "./transports/http_handler.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
@@ -210,6 +211,7 @@ export const portableSuites: readonly Suite[] = [
   tcpUrlSuite,
   writeCoalescerSuite,
   memorySuite,
+  httpHandlerSuite,
   seededRandomSuite,
   planFaultsSuite,
   faultCursorSuite,

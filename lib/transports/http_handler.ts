@@ -1,0 +1,177 @@
+// This module runs in every runtime.
+/**
+ * A store's tensors by plain HTTP, for browsers, curl and CDNs, as a fetch-style handler.
+ *
+ * @module
+ */
+import { NotFoundError } from "../errors.ts";
+import { sha256 } from "../platform/sha256.ts";
+import { BufferPool } from "../session/buffer_pool.ts";
+import { LeafDigests } from "../session/leaf_digests.ts";
+import { checkAddress, formatAddress, type TensorAddress } from "../tensor/address.ts";
+import { toHex } from "../tensor/bytes.ts";
+import { DigestCache } from "../tensor/digest_cache.ts";
+import { DIGEST_BYTES } from "../tensor/merkle.ts";
+import type { SourceVersion, TensorSource, TensorStore } from "../tensor/source.ts";
+import { faultOf } from "../wire/fault.ts";
+import { bodyOf, digestsBodyOf } from "./http_body.ts";
+import { checkConditions } from "./http_conditions.ts";
+import { type ByteRange, parseRange } from "./http_range.ts";
+import { type OriginRules, whyRefused } from "./origin_rules.ts";
+
+export { type ByteRange, parseRange } from "./http_range.ts";
+export { type OriginRules, type RequestOrigin, whyRefused } from "./origin_rules.ts";
+
+/** What is served, and to whom. */
+export interface HandlerOptions extends OriginRules {
+  readonly store: TensorStore;
+  /** Lets a request in by its bearer token; default: everybody. Compare in constant time. */
+  readonly authorise?: (token: string | undefined) => boolean;
+  /** Digests of what was hashed, to be shared with the peers of the same store. */
+  readonly digests?: DigestCache;
+}
+
+/** What follows a tensor's URL and names its leaves' digests. */
+const LEAVES = "leaves.sha256";
+const METHODS = "GET, HEAD, OPTIONS";
+const STATUS: Readonly<Record<string, number>> = { not_found: 404, unauthorised: 401, limit: 413 };
+/** What a page of another origin may see, once it is let in. */
+const EXPOSED =
+  "Accept-Ranges, Content-Length, Content-Range, ETag, Headrace-Dtype, Headrace-Shape, Headrace-Version";
+
+/**
+ * Makes a handler that answers `GET` and `HEAD` of `/MODEL/PARTITION/TENSOR`, each name
+ * percent-encoded, with the tensor's bytes: one `Range` at a time, a strong `ETag` from the
+ * source's version, `If-Range`, `If-Match` and `If-None-Match`. `headrace-dtype`, `headrace-shape`
+ * and `headrace-version` say what it is. `.../TENSOR/leaves.sha256` has the SHA-256 of each leaf of
+ * 1 MiB, 32 bytes each, in order, under the same `ETag`: what came through a cache can be verified.
+ *
+ * A body is read from the store only as fast as it is taken. A failure is a JSON object of `code`
+ * and `message`. Requests for another host, and of pages of origins that are not named, get 403.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStore } from "headrace";
+ * import { createHandler } from "headrace/http";
+ *
+ * const store = new MemoryStore();
+ * const address = { model: "m", partition: "default", tensor: "w" };
+ * store.set(address, new Float32Array([1, 2, 3, 4]), { shape: [2, 2] });
+ * const handler = createHandler({ store });
+ *
+ * const headers = { range: "bytes=4-11" };
+ * const response = await handler(new Request("http://localhost/m/default/w", { headers }));
+ * console.log(response.status, response.headers.get("content-range")); // 206 bytes 4-11/16
+ * console.log(new Float32Array(await response.arrayBuffer())); // Float32Array(2) [ 2, 3 ]
+ * ```
+ */
+export function createHandler(options: HandlerOptions): (request: Request) => Promise<Response> {
+  const { store, authorise, digests = new DigestCache() } = options;
+  const buffers = new BufferPool(2);
+
+  async function answer(request: Request, headers: Headers): Promise<Response> {
+    const { url, method } = request;
+    const { address, isLeaves } = parsePath(new URL(url).pathname);
+    const source = await store.open(address);
+    let isGiven = false;
+    try {
+      const version = await source.version();
+      describe(headers, source, version);
+      const { status, mayBePart } = checkConditions(request.headers, headers.get("etag") ?? "");
+      if (status !== 200) return new Response(null, { status, headers });
+      const isRead = method === "GET";
+      if (isLeaves) {
+        const key = formatAddress(address);
+        const leaves = new LeafDigests({ source, version, key, cache: digests, sha256, buffers });
+        headers.set("content-length", String(DIGEST_BYTES * leaves.leafTotal));
+        isGiven = isRead;
+        return new Response(isRead ? digestsBodyOf(source, version, leaves) : null, { headers });
+      }
+      const { byteLength } = source.descriptor;
+      const range = mayBePart ? parseRange(request.headers.get("range"), byteLength) : undefined;
+      if (range === "unsatisfiable") {
+        headers.set("content-range", `bytes */${byteLength}`);
+        return new Response(null, { status: 416, headers });
+      }
+      const { from, end }: ByteRange = range ?? { from: 0, end: byteLength };
+      if (range) headers.set("content-range", `bytes ${from}-${end - 1}/${byteLength}`);
+      headers.set("content-length", String(end - from));
+      isGiven = isRead;
+      const body = isRead ? bodyOf(source, version, { from, end }) : null;
+      return new Response(body, { status: range ? 206 : 200, headers });
+    } finally {
+      if (!isGiven) await source.close?.();
+    }
+  }
+
+  return async (request) => {
+    const headers = new Headers({ "cache-control": "no-cache, no-transform" });
+    const origin = request.headers.get("origin");
+    const host = request.headers.get("host") ?? new URL(request.url).host;
+    const why = whyRefused({ host, origin }, options);
+    if (why !== undefined) return failed(403, "unauthorised", why, headers);
+    if (origin !== null) {
+      headers.set("access-control-allow-origin", origin);
+      headers.set("access-control-expose-headers", EXPOSED);
+      headers.set("vary", "Origin");
+    }
+    if (request.method === "OPTIONS") {
+      headers.set("access-control-allow-methods", METHODS);
+      headers.set(
+        "access-control-allow-headers",
+        "Authorization, If-Match, If-None-Match, If-Range, Range",
+      );
+      return new Response(null, { status: 204, headers });
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      headers.set("allow", METHODS);
+      return failed(405, "protocol", `${request.method} is not known here`, headers);
+    }
+    const token = /^Bearer\s+(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+    if (!(authorise?.(token) ?? true)) {
+      headers.set("www-authenticate", "Bearer");
+      const what = token === undefined ? "A token is needed" : "The token is not the right one";
+      return failed(401, "unauthorised", what, headers);
+    }
+    try {
+      return await answer(request, headers);
+    } catch (error) {
+      const { code, message } = faultOf(error);
+      return failed(STATUS[code] ?? 500, code, message, headers);
+    }
+  };
+}
+
+/** @throws {NotFoundError} for a path that is none of a tensor. */
+function parsePath(path: string): { address: TensorAddress; isLeaves: boolean } {
+  const [, model, partition, tensor, leaves, ...rest] = path.split("/");
+  const isLeaves = leaves === LEAVES;
+  const isKnown = model && partition && tensor && (isLeaves || !leaves) && rest.length === 0;
+  if (!isKnown) throw new NotFoundError("A tensor's path is /MODEL/PARTITION/TENSOR");
+  try {
+    const [a, b, c] = [model, partition, tensor].map(decodeURIComponent) as [
+      string,
+      string,
+      string,
+    ];
+    return { address: checkAddress({ model: a, partition: b, tensor: c }), isLeaves };
+  } catch (cause) {
+    throw new NotFoundError("The path names nothing that can be a tensor", { cause });
+  }
+}
+
+function describe(headers: Headers, { descriptor }: TensorSource, version: SourceVersion): void {
+  const { dtype, shape } = descriptor;
+  headers.set("content-type", "application/octet-stream");
+  headers.set("accept-ranges", "bytes");
+  headers.set("etag", `"${toHex(version)}"`);
+  headers.set("headrace-dtype", dtype);
+  headers.set("headrace-shape", shape.join(","));
+  headers.set("headrace-version", toHex(version));
+}
+
+function failed(status: number, code: string, message: string, headers: Headers): Response {
+  headers.set("content-type", "application/json");
+  headers.delete("content-length");
+  return new Response(`${JSON.stringify({ code, message })}\n`, { status, headers });
+}

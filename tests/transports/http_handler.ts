@@ -1,0 +1,197 @@
+import { assert } from "chai";
+import fc from "fast-check";
+import { sha256 } from "../../lib/platform/sha256.ts";
+import { MemoryStore } from "../../lib/session/memory_store.ts";
+import { toHex } from "../../lib/tensor/bytes.ts";
+import {
+  createHandler,
+  type HandlerOptions,
+  parseRange,
+} from "../../lib/transports/http_handler.ts";
+import type { Suite } from "../harness.ts";
+import { LEAF, storeOf, TestSource, WEIGHTS } from "../session/support/tensors.ts";
+import { patterned, sameBytes } from "../streams/support.ts";
+
+const PATH = "http://localhost/m/default/w";
+
+/** Asks a handler over this store. */
+function asking(options: HandlerOptions) {
+  const handler = createHandler(options);
+  return (headers: Record<string, string> = {}, init: RequestInit = {}, url = PATH) =>
+    handler(new Request(url, { ...init, headers }));
+}
+
+const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
+
+export const httpHandlerSuite: Suite = ({ test }) => {
+  test("http: a tensor comes whole, with what it is, and HEAD says as much without it", async () => {
+    const store = new MemoryStore();
+    store.set(WEIGHTS, new Float32Array(300_000).fill(1.5), { shape: [300, 1000] });
+    const ask = asking({ store });
+    for (const method of ["GET", "HEAD"]) {
+      const response = await ask({}, { method });
+      assert.equal(response.status, 200);
+      const { headers } = response;
+      assert.equal(headers.get("content-length"), "1200000");
+      assert.equal(headers.get("content-type"), "application/octet-stream");
+      assert.equal(headers.get("headrace-dtype"), "F32");
+      assert.equal(headers.get("headrace-shape"), "300,1000");
+      assert.equal(headers.get("accept-ranges"), "bytes");
+      assert.include(headers.get("cache-control") ?? "", "no-transform");
+      assert.equal(
+        headers.get("etag"),
+        `"${toHex(store.get(WEIGHTS)?.version ?? new Uint8Array())}"`,
+      );
+      const found = await bytesOf(response);
+      const wanted =
+        method === "GET" ? (store.get(WEIGHTS)?.bytes as Uint8Array) : new Uint8Array();
+      assert.isTrue(sameBytes(found, wanted));
+    }
+  });
+
+  test("http: ranges are read as RFC 9110 says", () => {
+    const cases: [string | null, unknown][] = [
+      [null, undefined],
+      ["bytes=0-0", { from: 0, end: 1 }],
+      ["bytes=10-19", { from: 10, end: 20 }],
+      ["bytes = 90 - 200", { from: 90, end: 100 }],
+      ["bytes=99-", { from: 99, end: 100 }],
+      ["bytes=-1", { from: 99, end: 100 }],
+      ["bytes=-1000", { from: 0, end: 100 }],
+      ["bytes=100-", "unsatisfiable"],
+      ["bytes=-0", "unsatisfiable"],
+      ["bytes=5-4", undefined],
+      ["bytes=-", undefined],
+      ["bytes=0-1,5-6", undefined],
+      ["rows=0-1", undefined],
+      ["bytes=1e1-20", undefined],
+    ];
+    for (const [header, expected] of cases)
+      assert.deepEqual(parseRange(header, 100), expected, `${header}`);
+    assert.equal(parseRange("bytes=0-", 0), "unsatisfiable");
+  });
+
+  test("http: whatever the ranges, their bytes are the tensor's", async () => {
+    const source = new TestSource(patterned(700_000));
+    const ask = asking({ store: storeOf([WEIGHTS, source]) });
+    const cuts = fc.uniqueArray(fc.integer({ min: 1, max: 699_999 }), { maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(cuts, async (some) => {
+        const edges = [0, ...some.sort((a, b) => a - b), 700_000];
+        for (let n = 1; n < edges.length; n++) {
+          const [from = 0, end = 0] = [edges[n - 1], edges[n]];
+          const response = await ask({ range: `bytes=${from}-${end - 1}` });
+          assert.equal(response.status, 206);
+          assert.equal(response.headers.get("content-range"), `bytes ${from}-${end - 1}/700000`);
+          assert.isTrue(sameBytes(await bytesOf(response), source.bytes.subarray(from, end)));
+        }
+      }),
+      { numRuns: 20 },
+    );
+    assert.equal(source.closed, source.opened);
+  });
+
+  test("http: conditions are held to the version that is here", async () => {
+    const source = new TestSource(patterned(1000), 7);
+    const ask = asking({ store: storeOf([WEIGHTS, source]) });
+    const range = { range: "bytes=0-9" };
+    const statusOf = async (headers: Record<string, string>) => {
+      const response = await ask(headers);
+      await response.body?.cancel();
+      return response.status;
+    };
+    assert.equal(await statusOf({ "if-none-match": '"07"' }), 304);
+    assert.equal(await statusOf({ "if-none-match": 'W/"07", "08"' }), 304);
+    assert.equal(await statusOf({ "if-none-match": "*" }), 304);
+    assert.equal(await statusOf({ "if-none-match": '"08"' }), 200);
+    assert.equal(await statusOf({ "if-match": '"08"' }), 412);
+    assert.equal(await statusOf({ "if-match": 'W/"07"' }), 412);
+    assert.equal(await statusOf({ "if-match": '"08", "07"' }), 200);
+    assert.equal(await statusOf({ ...range, "if-range": '"07"' }), 206);
+    assert.equal(await statusOf({ ...range, "if-range": '"08"' }), 200);
+    assert.equal(await statusOf({ ...range, "if-range": 'W/"07"' }), 200);
+    assert.equal(await statusOf({ ...range, "if-range": "Wed, 25 Nov 2026 12:00:00 GMT" }), 200);
+    assert.equal(await statusOf({ range: "bytes=1000-" }), 416);
+    assert.equal(source.closed, source.opened);
+  });
+
+  test("http: the digests of all leaves come under a URL of their own, for whoever verifies", async () => {
+    const source = new TestSource(patterned(2 * LEAF + 5));
+    const ask = asking({ store: storeOf([WEIGHTS, source]) });
+    for (let pass = 0; pass < 2; pass++) {
+      const response = await ask({}, {}, `${PATH}/leaves.sha256`);
+      assert.equal(response.headers.get("content-length"), "96");
+      const digests = await bytesOf(response);
+      for (let leaf = 0; leaf < 3; leaf++) {
+        const wanted = await sha256([source.bytes.subarray(leaf * LEAF, (leaf + 1) * LEAF)]);
+        assert.isTrue(sameBytes(digests.subarray(32 * leaf, 32 * leaf + 32), wanted));
+      }
+      assert.equal(source.readBytes, source.bytes.byteLength, "hashed once");
+    }
+    assert.equal(source.closed, source.opened);
+  });
+
+  test("http: a body is read only as far as it is taken, and let go of with its reader", async () => {
+    const source = new TestSource(patterned(20 * LEAF));
+    const ask = asking({ store: storeOf([WEIGHTS, source]) });
+    const response = await ask();
+    assert.equal(source.readBytes, 0);
+    const reader = response.body?.getReader();
+    let taken = 0;
+    while (taken < 2 * LEAF) taken += (await reader?.read())?.value?.byteLength ?? 0;
+    assert.isAtMost(source.readBytes, taken + LEAF / 2);
+    await reader?.cancel();
+    assert.equal(source.closed, 1);
+  });
+
+  test("http: a tensor that changes while it is sent ends short, in an error", async () => {
+    const source = new TestSource(patterned(3 * LEAF));
+    const ask = asking({ store: storeOf([WEIGHTS, source]) });
+    const response = await ask();
+    source.onRead = (at) => {
+      if (at > LEAF) source.versionNumber = 2;
+    };
+    const failure = await bytesOf(response).then(
+      () => undefined,
+      (error) => error,
+    );
+    assert.instanceOf(failure, Error);
+    assert.equal(source.closed, 1);
+  });
+
+  test("http: what is not there, not allowed or not known is told in JSON, without paths", async () => {
+    const store = storeOf([WEIGHTS, new TestSource(patterned(10))]);
+    const authorise = (token: string | undefined) => token === "secret";
+    const ask = asking({
+      store,
+      authorise,
+      origins: ["https://app.example"],
+      hosts: ["peer.example"],
+    });
+    const mine = { authorization: "Bearer secret" };
+    const cases: [Promise<Response>, number, string][] = [
+      [ask(), 401, "unauthorised"],
+      [ask({ authorization: "Bearer other" }), 401, "unauthorised"],
+      [ask(mine, {}, "http://localhost/m/default/x"), 404, "not_found"],
+      [ask(mine, {}, "http://localhost/m/default"), 404, "not_found"],
+      [ask(mine, {}, "http://localhost/m/default/w/else"), 404, "not_found"],
+      [ask(mine, {}, "http://localhost/m/%ff/w"), 404, "not_found"],
+      [ask(mine, { method: "DELETE" }), 405, "protocol"],
+      [ask({ ...mine, origin: "https://evil.example" }), 403, "unauthorised"],
+      [ask(mine, {}, "http://evil.example/m/default/w"), 403, "unauthorised"],
+    ];
+    for (const [asked, status, code] of cases) {
+      const response = await asked;
+      assert.equal(response.status, status);
+      assert.equal((await response.json()).code, code);
+    }
+    const named = await ask(mine, {}, "http://peer.example/m/default/w");
+    assert.equal((await bytesOf(named)).byteLength, 10);
+    const page = await ask({ ...mine, origin: "https://app.example" });
+    assert.equal(page.headers.get("access-control-allow-origin"), "https://app.example");
+    await page.body?.cancel();
+    const preflight = await ask({ origin: "https://app.example" }, { method: "OPTIONS" });
+    assert.equal(preflight.status, 204);
+    assert.include(preflight.headers.get("access-control-allow-headers") ?? "", "Range");
+  });
+};
