@@ -1,4 +1,5 @@
 import { type Deferred, deferred } from "../deferred.ts";
+import { MessageInbox } from "./message_inbox.ts";
 import type { MessageEvents, MessageSocket } from "./message_socket.ts";
 
 /** Of Bun's server-side WebSocket, what is used here. */
@@ -20,9 +21,7 @@ export interface BunSocketData {
 export class BunSocket implements MessageSocket {
   readonly remote: string;
   readonly #socket: BunWebSocket;
-  readonly #early: (Uint8Array | string)[] = [];
-  #events: MessageEvents | undefined;
-  #closedWhy: string | undefined;
+  readonly #inbox = new MessageInbox();
   #room: Deferred<void> | undefined;
 
   constructor(socket: BunWebSocket) {
@@ -32,9 +31,7 @@ export class BunSocket implements MessageSocket {
 
   /** For the server: a message came. */
   message(data: Uint8Array | string): void {
-    const own = typeof data === "string" ? data : data.slice();
-    if (this.#events) this.#events.message(own);
-    else this.#early.push(own);
+    this.#inbox.message(typeof data === "string" ? data : data.slice());
   }
 
   /** For the server: there is room again. */
@@ -45,20 +42,17 @@ export class BunSocket implements MessageSocket {
 
   /** For the server: it is over. */
   closed(code: number, reason: string): void {
-    this.#closedWhy = `was closed by the other end, code ${code}${reason ? `: ${reason}` : ""}`;
+    this.#inbox.closed(code, reason);
     this.drained();
-    this.#events?.closed(this.#closedWhy);
   }
 
   start(events: MessageEvents): void {
-    this.#events = events;
-    for (const message of this.#early.splice(0)) events.message(message);
-    if (this.#closedWhy !== undefined) events.closed(this.#closedWhy);
+    this.#inbox.start(events);
   }
 
   send(data: Uint8Array | string): Promise<void> | undefined {
     // What was dropped was so because the socket is closed, which it tells by itself.
-    if (this.#closedWhy !== undefined || this.#socket.send(data) !== -1) return undefined;
+    if (this.#inbox.isClosed || this.#socket.send(data) !== -1) return undefined;
     this.#room ??= deferred();
     return this.#room.promise;
   }

@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import { sleep, systemClock } from "../clock.ts";
+import { MessageInbox } from "./message_inbox.ts";
 import type { MessageEvents, MessageSocket } from "./message_socket.ts";
 
 /** Of a WebSocket in the shape that browsers gave it, what is used here. */
@@ -24,9 +25,7 @@ const ORDERLY_CODE = 1000;
 export class W3cSocket implements MessageSocket {
   readonly remote: string;
   readonly #socket: WebSocketLike;
-  readonly #early: (Uint8Array | string)[] = [];
-  #events: MessageEvents | undefined;
-  #closedWhy: string | undefined;
+  readonly #inbox = new MessageInbox();
 
   /** @param socket One that has not told of any message yet. */
   constructor(socket: WebSocketLike, remote: string) {
@@ -34,20 +33,15 @@ export class W3cSocket implements MessageSocket {
     this.remote = remote;
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", ({ data }: { data: unknown }) => {
-      const message = typeof data === "string" ? data : new Uint8Array(data as ArrayBuffer);
-      if (this.#events) this.#events.message(message);
-      else this.#early.push(message);
+      this.#inbox.message(typeof data === "string" ? data : new Uint8Array(data as ArrayBuffer));
     });
-    socket.addEventListener("close", ({ code, reason }: { code: number; reason: string }) => {
-      this.#closedWhy = `was closed by the other end, code ${code}${reason ? `: ${reason}` : ""}`;
-      this.#events?.closed(this.#closedWhy);
-    });
+    socket.addEventListener("close", ({ code, reason }: { code: number; reason: string }) =>
+      this.#inbox.closed(code, reason),
+    );
   }
 
   start(events: MessageEvents): void {
-    this.#events = events;
-    for (const message of this.#early.splice(0)) events.message(message);
-    if (this.#closedWhy !== undefined) events.closed(this.#closedWhy);
+    this.#inbox.start(events);
   }
 
   send(data: Uint8Array | string): Promise<void> | undefined {
@@ -61,7 +55,7 @@ export class W3cSocket implements MessageSocket {
   }
 
   async #drain(): Promise<void> {
-    while (this.#socket.bufferedAmount > MOST_BUFFERED_BYTES / 2 && this.#closedWhy === undefined) {
+    while (this.#socket.bufferedAmount > MOST_BUFFERED_BYTES / 2 && !this.#inbox.isClosed) {
       await sleep(systemClock, LOOK_AGAIN_MS);
     }
   }

@@ -5,9 +5,9 @@ import { ConnectionQueue } from "./connection_queue.ts";
 import { LinkConnection } from "./link_connection.ts";
 import { MESSAGE_WINDOW_BYTES, MessageLink } from "./message_link.ts";
 import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
-import { whyRefused } from "./origin_rules.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
+import { type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketListenOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
 
@@ -70,28 +70,19 @@ export async function listen(
   const { maxPendingConnections = DEFAULT_MAX_PENDING_CONNECTIONS } = options;
   const queue = new ConnectionQueue(maxPendingConnections, () => close());
   let bound = address;
-  const refuse = (status: number, why: string) => {
+  const refuse = ({ status, why }: Refusal) => {
     const error = new TransportError(`A connection was refused: ${why}`);
     onError?.(tcpError(`Accepting a connection on ${formatWebSocketUrl(bound)}`, error));
     return new Response(`${why}\n`, { status });
   };
   const answer = (request: Request, server: BunServer): Response | undefined => {
-    const { headers } = request;
-    const why = whyRefused({ host: headers.get("host"), origin: headers.get("origin") }, options);
-    const offered = headers.get("sec-websocket-protocol") ?? "";
-    if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
-      return new Response(null, { status: 426, headers: { Upgrade: "websocket" } });
-    }
-    if (why !== undefined) return refuse(403, why);
-    if (!offered.split(/\s*,\s*/).includes(SUBPROTOCOL)) {
-      return refuse(400, `only ${SUBPROTOCOL} is spoken here, not "${offered}"`);
-    }
-    if (!queue.hasRoom) return refuse(503, "too many wait already");
+    const refusal = upgradeRefusal((name) => request.headers.get(name), options, queue.hasRoom);
+    if (refusal) return refuse(refusal);
     const { address: host, port } = server.requestIP(request) ?? { address: "unknown", port: 0 };
     const remote = formatWebSocketUrl({ secure: address.secure, host, port });
     const protocol = { "Sec-WebSocket-Protocol": SUBPROTOCOL };
     if (server.upgrade(request, { data: { remote }, headers: protocol })) return undefined;
-    return refuse(400, "this is not how a WebSocket begins");
+    return refuse({ status: 400, why: "this is not how a WebSocket begins" });
   };
   let server: BunServer;
   try {

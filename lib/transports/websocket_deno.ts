@@ -2,9 +2,9 @@ import type { Connection, Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";
 import { ConnectionQueue } from "./connection_queue.ts";
 import { SUBPROTOCOL } from "./message_socket.ts";
-import { whyRefused } from "./origin_rules.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
+import { type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketLike } from "./w3c_socket.ts";
 import { acceptWebSocket } from "./websocket_connect.ts";
 import type { WebSocketListenOptions } from "./websocket_options.ts";
@@ -69,21 +69,13 @@ export async function listen(
   let isClosed = false;
   const report = (error: unknown) =>
     onError?.(tcpError(`Accepting a connection on ${formatWebSocketUrl(bound)}`, error));
-  const refuse = (status: number, why: string) => {
+  const refuse = ({ status, why }: Refusal) => {
     report(new TransportError(`A connection was refused: ${why}`));
     return new Response(`${why}\n`, { status });
   };
   const answer = (request: Request, { remoteAddr }: DenoServeInfo): Response => {
-    const { headers } = request;
-    const isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
-    if (!isUpgrade) return new Response(null, { status: 426, headers: { Upgrade: "websocket" } });
-    const why = whyRefused({ host: headers.get("host"), origin: headers.get("origin") }, options);
-    const offered = headers.get("sec-websocket-protocol") ?? "";
-    if (why !== undefined) return refuse(403, why);
-    if (!offered.split(/\s*,\s*/).includes(SUBPROTOCOL)) {
-      return refuse(400, `only ${SUBPROTOCOL} is spoken here, not "${offered}"`);
-    }
-    if (!queue.hasRoom) return refuse(503, "too many wait already");
+    const refusal = upgradeRefusal((name) => request.headers.get(name), options, queue.hasRoom);
+    if (refusal) return refuse(refusal);
     const { hostname: host, port } = remoteAddr;
     const remote = formatWebSocketUrl({ secure: address.secure, host, port });
     const upgrade = { protocol: SUBPROTOCOL, idleTimeout: 0 };

@@ -13,9 +13,9 @@ import { ConnectionQueue } from "./connection_queue.ts";
 import { LinkConnection } from "./link_connection.ts";
 import { MessageLink } from "./message_link.ts";
 import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
-import { whyRefused } from "./origin_rules.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
+import { type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import { connectWebSocket } from "./websocket_connect.ts";
 import type {
   WebSocketConnectOptions,
@@ -149,9 +149,10 @@ class NodeWebSocketListener implements Listener {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => {});
-    const refusal = this.#whyRefused(request);
+    const get = (name: string) => request.headers[name]?.toString();
+    const refusal = upgradeRefusal(get, this.#options, this.#queue.hasRoom);
     if (refusal) {
-      this.#refuse(socket, refusal.status, refusal.why);
+      this.#refuse(socket, refusal);
       return;
     }
     this.#upgrades.handleUpgrade(request, socket, head, (opened: WebSocket) => {
@@ -162,18 +163,7 @@ class NodeWebSocketListener implements Listener {
     });
   }
 
-  #whyRefused({ headers }: IncomingMessage): { status: number; why: string } | undefined {
-    const { host, origin } = headers;
-    const offered = headers["sec-websocket-protocol"] ?? "";
-    const why = whyRefused({ host, origin }, this.#options);
-    if (why !== undefined) return { status: 403, why };
-    if (!offered.split(/\s*,\s*/).includes(SUBPROTOCOL)) {
-      return { status: 400, why: `only ${SUBPROTOCOL} is spoken here, not "${offered}"` };
-    }
-    return this.#queue.hasRoom ? undefined : { status: 503, why: "too many wait already" };
-  }
-
-  #refuse(socket: Duplex, status: number, why: string): void {
+  #refuse(socket: Duplex, { status, why }: Refusal): void {
     socket.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n${why}\n`,
     );
