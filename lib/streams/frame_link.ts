@@ -96,6 +96,8 @@ export class FrameLink {
   #helloHeard = false;
   /** Whether the other end said why it ends the connection; it is then not told in turn. */
   #wasTold = false;
+  /** Whether the caller gave up while the ends were greeting each other. */
+  #isGivenUp = false;
   #cancelTimer: () => void = () => {};
   #heardAt: number;
   #isOver = false;
@@ -127,7 +129,10 @@ export class FrameLink {
    */
   static async open(connection: Connection, options: FrameLinkOptions): Promise<FrameLink> {
     const link = new FrameLink(connection, options);
-    const onAbort = () => link.close(options.signal?.reason);
+    const onAbort = () => {
+      link.#isGivenUp = true;
+      link.close(options.signal?.reason);
+    };
     options.signal?.addEventListener("abort", onAbort, { once: true });
     const cancelDeadline = link.#clock.after(link.#limits.helloTimeoutMs, () =>
       link.close(
@@ -248,7 +253,9 @@ export class FrameLink {
     const told = deferred<void>();
     const cancel = this.#clock.after(FAREWELL_MS, () => told.resolve());
     const front = this.#helloSaid ? [] : [encodePreamble()];
-    const frame = encodeMessage("error", 0, faultOf(error));
+    // The caller's own reason stays here: to the other end it is a cancel, whatever it is.
+    const reason = this.#isGivenUp ? new DOMException("", "AbortError") : error;
+    const frame = encodeMessage("error", 0, faultOf(reason));
     this.write(...front, frame).then(told.resolve, () => told.resolve());
     await told.promise;
     cancel();

@@ -123,6 +123,25 @@ export const frameLinkSuite: Suite = ({ test }) => {
     }
   });
 
+  test("link: to the other end a handshake that was given up is cancelled, whatever the reason", async () => {
+    const [near, far] = connectionPair();
+    const stop = new AbortController();
+    const { signal } = stop;
+    const options = { hello: HELLO, accepted: true, handler: NOBODY, signal };
+    const opened = FrameLink.open(near, options);
+    opened.catch(() => {});
+    const raw = new RawPeer(far);
+    await raw.send(encodePreamble());
+    await settle();
+    stop.abort(new Error("of nobody else's business"));
+    assert.deepEqual(await raw.fault(), {
+      code: "cancelled",
+      retryable: false,
+      message: "cancelled",
+    });
+    raw.close();
+  });
+
   test("link: is pinged when it is quiet, and dead when it stays quiet; any frame counts", async () => {
     const { raw, clock, opened } = accepting();
     await raw.greet();
