@@ -126,6 +126,7 @@ import { seededRandomSuite } from "./testing/seeded_random.ts";
 import { shaperSuite } from "./testing/shaper.ts";
 import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
 import { tortureRunsSuite } from "./testing/torture_runs.ts";
+import { transportCasesSuite } from "./testing/transport_cases.ts";
 import { httpHandlerSuite } from "./transports/http_handler.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { tcpSuite } from "./transports/tcp.ts";
@@ -216,6 +217,7 @@ export const portableSuites: readonly Suite[] = [
   planFaultsSuite,
   faultCursorSuite,
   shaperSuite,
+  transportCasesSuite,
   faultyConnectionSuite,
   safetensorsHeaderSuite,
   shardIndexSuite,

@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 /**
  * Faults on purpose: seeded plans that replay, and connections and a proxy that carry them out
- * between two real peers.
+ * between two real peers. And what a transport must honour, as cases for any test runner.
  *
  * @module
  */
@@ -36,3 +36,10 @@ export type { WayReport } from "./faulty_way.ts";
 export { type LinkOptions, linkPlan } from "./link_plan.ts";
 export { type PlanOptions, planFaults } from "./plan_faults.ts";
 export { SeededRandom } from "./seeded_random.ts";
+export {
+  ConformanceError,
+  type ConnectionPair,
+  type TransportCase,
+  type TransportSubject,
+  transportCases,
+} from "./transport_cases.ts";

@@ -1,0 +1,41 @@
+// This module runs in every runtime.
+import type { Connection } from "../../connection.ts";
+
+/** Two ends of one connection. */
+export type ConnectionPair = [near: Connection, far: Connection];
+
+/** A transport, as its cases need it. */
+export interface TransportSubject {
+  /** Makes a connection, and gives both of its ends. */
+  readonly openPair: () => Promise<ConnectionPair>;
+  /** Whether the other end can tell a reset from an end-of-stream; default `true`. */
+  readonly canReset?: boolean;
+  /** How many connections the runtime has open, where it can tell: none may be left over. */
+  readonly openCount?: () => number;
+}
+
+/** One thing that a transport must honour, for any test runner. */
+export interface TransportCase {
+  readonly name: string;
+  /** Rejects with what was found that must not be. */
+  readonly run: () => Promise<void>;
+}
+
+/** A case with a connection of its own, which is let go of afterwards. */
+export function pairCase(
+  { openPair }: TransportSubject,
+  name: string,
+  body: (pair: ConnectionPair) => Promise<void>,
+): TransportCase {
+  return {
+    name,
+    run: async () => {
+      const pair = await openPair();
+      try {
+        await body(pair);
+      } finally {
+        for (const end of pair) end.close();
+      }
+    },
+  };
+}

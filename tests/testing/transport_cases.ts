@@ -1,0 +1,86 @@
+// That the cases find out what they are for.
+import { assert } from "chai";
+import type { Connection } from "../../lib/connection.ts";
+import {
+  ConformanceError,
+  type ConnectionPair,
+  transportCases,
+} from "../../lib/testing/transport_cases.ts";
+import { connectionPair } from "../../lib/transports/memory.ts";
+import type { Suite } from "../harness.ts";
+
+/** A connection without `receive`, some of which is replaced. */
+function like(inner: Connection, other: Partial<Connection>): Connection {
+  const { readable, writable, closed, remote } = inner;
+  return { readable, writable, closed, remote, close: (why) => inner.close(why), ...other };
+}
+
+/** The first case of this name that a broken transport fails, and how. */
+async function failureOf(
+  name: RegExp,
+  openPair: () => Promise<ConnectionPair>,
+  openCount?: () => number,
+): Promise<unknown> {
+  const subject = { openPair, ...(openCount && { openCount }) };
+  for (const one of transportCases(subject)) {
+    if (!name.test(one.name)) continue;
+    try {
+      await one.run();
+    } catch (error) {
+      return error;
+    }
+  }
+  return undefined;
+}
+
+export const transportCasesSuite: Suite = ({ test }) => {
+  test("transport cases: bytes that are damaged on the way are found, and where", async () => {
+    const damaging = async (): Promise<ConnectionPair> => {
+      const [near, far] = connectionPair();
+      let at = 0;
+      const damage = new TransformStream<Uint8Array, Uint8Array>({
+        transform(bytes, controller) {
+          const own = bytes.slice();
+          if (at <= 5000 && 5000 < at + own.byteLength) own[5000 - at] = (own[5000 - at] ?? 0) ^ 1;
+          at += own.byteLength;
+          controller.enqueue(own);
+        },
+      });
+      return [near, like(far, { readable: far.readable.pipeThrough(damage) })];
+    };
+    const failure = await failureOf(/tiny writes/, damaging);
+    assert.instanceOf(failure, ConformanceError);
+    assert.match((failure as Error).message, /byte 5000 is/);
+  });
+
+  test("transport cases: a transport that takes whatever is written has no backpressure", async () => {
+    const greedy = async (): Promise<ConnectionPair> => {
+      const [near, far] = connectionPair();
+      const inner = near.writable.getWriter();
+      const writable = new WritableStream<Uint8Array>({
+        write: (bytes) => void inner.write(bytes.slice()).catch(() => {}),
+        close: () => inner.close(),
+        abort: (reason) => inner.abort(reason),
+      });
+      return [like(near, { writable }), like(far, {})];
+    };
+    const failure = await failureOf(/stops stops the writer/, greedy);
+    assert.instanceOf(failure, ConformanceError);
+    assert.match((failure as Error).message, /were taken from the writer/);
+  });
+
+  test("transport cases: an end that is told as something else, and what is left open, are found", async () => {
+    const vague = async (): Promise<ConnectionPair> => {
+      const [near, far] = connectionPair();
+      return [like(near, { close: () => near.close(new Error("whatever")) }), far];
+    };
+    assert.instanceOf(await failureOf(/passes its reason/, vague), ConformanceError);
+    let open = 0;
+    const leaking = async (): Promise<ConnectionPair> => {
+      open++;
+      return connectionPair();
+    };
+    const failure = await failureOf(/leave nothing open/, leaking, () => open);
+    assert.match((failure as Error).message, /50 of 50 connections are still open/);
+  });
+};
