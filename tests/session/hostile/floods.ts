@@ -87,7 +87,7 @@ export const hostileFloodsSuite: Suite = ({ test }) => {
 
   for (const [name, [steps = []]] of Object.entries(transcripts)) {
     test(
-      `hostile: all that was said in the transcript "${name}" and is said again ends the connection`,
+      `hostile: all that was said in the transcript of a ${name} and is said again ends the connection`,
       besideNeighbour(async (scene) => {
         const said = steps.filter(({ from }) => from === "dialler").map(({ bytes }) => bytes);
         const attack = await scene.connect();
