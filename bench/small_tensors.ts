@@ -8,7 +8,7 @@ import { grpcWay } from "./lib/small/grpc_way.ts";
 import { listsWay, transfersWay } from "./lib/small/headrace_way.ts";
 import { ITEM_BYTES } from "./lib/small/items.ts";
 import { socketsWay } from "./lib/small/sockets_way.ts";
-import { playSmall, type SmallWay } from "./lib/small/way.ts";
+import { playSmall, type SmallWay, WARM_UPS } from "./lib/small/way.ts";
 import { ownPart, runTwo, say } from "./lib/two_processes.ts";
 
 const AGAINST = "grpc-js";
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
       })),
     floor: AGAINST,
     about:
-      `${tensors} tensors of 4 KiB, after as many to warm up, with names of 32 bytes and bytes of their own, from memory to memory, two ` +
+      `${tensors} tensors of 4 KiB, after ${WARM_UPS} times as many to warm up, with names of 32 bytes and bytes of their own, from memory to memory, two ` +
       "processes on loopback; each hashed by SHA-256 at the receiver, but for the bare raw socket. In place " +
       "of a floor: a unary call of grpc-js each, 128 at once. Raw socket: a name, a length and the bytes, " +
       "pushed through node:net without waiting, and put together.",

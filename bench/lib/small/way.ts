@@ -2,6 +2,9 @@ import { createHash } from "node:crypto";
 import { type Part, Stopwatch, say } from "../two_processes.ts";
 import { ITEM_BYTES } from "./items.ts";
 
+/** How often everything is asked for before it counts. */
+export const WARM_UPS = 5;
+
 /** Takes one tensor, whole and verified. */
 export type TakeItem = (index: number, bytes: Uint8Array) => void;
 
@@ -30,8 +33,8 @@ export async function playSmall(part: Part, way: SmallWay): Promise<void> {
   const { getAll, leave } = await way.join(part);
   const kept = new Uint8Array(part.digest ? part.bytes : 0);
   const isThere = new Uint8Array(count);
-  // Once before it counts, where it can be asked twice: the way is measured, not its compilation.
-  if (way.canRepeat) await getAll(count, () => {});
+  // Before it counts, where it can be asked twice: the way is measured, not its compilation.
+  for (let n = 0; n < WARM_UPS && way.canRepeat; n++) await getAll(count, () => {});
   const stopwatch = new Stopwatch();
   await getAll(count, (index, bytes) => {
     isThere[index] = 1;
