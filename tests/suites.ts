@@ -27,6 +27,7 @@ import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pullStoppedSuite } from "./cli/pull_stopped.ts";
 import { pushSuite } from "./cli/push.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
+import { serveHttpSuite } from "./cli/serve_http.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
 import { deflateSuite } from "./codec/deflate.ts";
@@ -284,6 +285,7 @@ export const ioSuites: readonly Suite[] = [
   pullChangedSourceSuite,
   pullFaultsSuite,
   serveGarbageSuite,
+  serveHttpSuite,
   pairingsSuite,
   acceptStoreSuite,
   pushSuite,

@@ -16,10 +16,10 @@ export interface Protection {
  * @throws {UsageError} saying what to add.
  */
 export function checkListening(url: string, { hasToken, insecure }: Protection): void {
-  const match = /^(tcp|tls|ws|wss):\/\/(\[[^\]]+\]|[^:/]*)/i.exec(url);
+  const match = /^(tcp|tls|wss?|https?):\/\/(\[[^\]]+\]|[^:/]*)/i.exec(url);
   if (!match)
     throw new UsageError(
-      `Cannot listen on ${url}: write tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT or wss://HOST:PORT`,
+      `Cannot listen on ${url}: write tcp://HOST:PORT, or the same with tls, ws, wss, http or https`,
     );
   const [, scheme = "", host = ""] = match;
   if (insecure || isLoopback(host)) return;
@@ -28,9 +28,9 @@ export function checkListening(url: string, { hasToken, insecure }: Protection):
       `Listening on ${url} lets anybody on the network in: add --token-file FILE, or --insecure if that is meant`,
     );
   }
-  if (!/^(tls|wss)$/i.test(scheme)) {
+  if (!/^(tls|wss|https)$/i.test(scheme)) {
     throw new UsageError(
-      `Listening on ${url} would send the token readable by all: use tls:// or wss:// with --cert and --key, or --insecure if that is meant`,
+      `Listening on ${url} would send the token readable by all: use tls://, wss:// or https:// with --cert and --key, or --insecure if that is meant`,
     );
   }
 }

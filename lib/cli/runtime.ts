@@ -5,7 +5,13 @@ import { UsageError } from "./describe_error.ts";
 /** Whom a dialled peer's certificate has to satisfy. */
 type Trust = Pick<TcpConnectOptions, "signal" | "ca" | "pinSha256">;
 /** How a listener shows who it is. */
-type Proof = Pick<TcpListenOptions, "signal" | "cert" | "key">;
+interface Proof extends Pick<TcpListenOptions, "signal" | "cert" | "key"> {
+  /** Answers plain requests, where the transport can. */
+  readonly fetch?: (request: Request) => Promise<Response>;
+  /** Whom a web server answers, where it is one. */
+  readonly hosts?: readonly string[];
+  readonly origins?: readonly string[];
+}
 
 interface Transport {
   connect(url: string, options?: Trust): Promise<Connection>;
@@ -18,7 +24,7 @@ interface Transport {
  * @throws {UsageError} for a certificate that a WebSocket cannot be held to.
  */
 export async function transportOf(url: string, { ca, pinSha256 }: Trust = {}): Promise<Transport> {
-  if (!/^wss?:/i.test(url)) return tcpTransport();
+  if (!/^(ws|http)s?:/i.test(url)) return tcpTransport();
   if (ca !== undefined || pinSha256 !== undefined) {
     throw new UsageError(
       `${url} is trusted as the runtime trusts web servers: --ca and --pin are for tls://`,

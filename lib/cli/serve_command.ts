@@ -9,6 +9,7 @@ import type { TensorPeerOptions } from "../session/peer_options.ts";
 import type { Transfer } from "../session/transfer.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { DigestCache } from "../tensor/digest_cache.ts";
+import { createHandler } from "../transports/http_handler.ts";
 import { AcceptStore } from "./accept_store.ts";
 import { type Command, defineVerb, valuesOf } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
@@ -41,6 +42,12 @@ export const serveCommand: Command = defineVerb({
       valueHint: "URL",
       description: `Where to listen, several times if wanted; default ${DEFAULT_LISTEN_URL}, port 0 picks one`,
     },
+    cors: {
+      type: "string",
+      valueHint: "ORIGIN",
+      description:
+        "Let web pages of this origin in over http:// and ws://, several times if wanted; * is all",
+    },
     accept: {
       type: "string",
       valueHint: "DIR",
@@ -59,7 +66,7 @@ export const serveCommand: Command = defineVerb({
     cert: {
       type: "string",
       valueHint: "FILE",
-      description: "The certificate chain for tls:// and wss:// (PEM)",
+      description: "The certificate chain for tls://, wss:// and https:// (PEM)",
     },
     key: { type: "string", valueHint: "FILE", description: "The certificate's private key (PEM)" },
     insecure: { type: "boolean", description: "Allow listening off loopback without token or TLS" },
@@ -92,6 +99,10 @@ export const serveCommand: Command = defineVerb({
         ...(args.cert !== undefined && { cert: await readPem(args.cert) }),
         ...(args.key !== undefined && { key: await readPem(args.key) }),
       };
+      const authorised = token !== undefined && {
+        authorise: (found: string | undefined) => isSameToken(token, found),
+      };
+      const origins = valuesOf(rawArgs, "cors");
       const listeners: Listener[] = [];
       const hosts: PeerHost[] = [];
       const digests = new DigestCache();
@@ -100,13 +111,16 @@ export const serveCommand: Command = defineVerb({
       try {
         for (const url of urls) {
           const { listen } = await transportOf(url);
-          const listener = await listen(url, { ...tls, signal });
+          const rules = { hosts: [hostOf(url)], origins };
+          const isHttp = store !== undefined && /^https?:/i.test(url);
+          const fetch = isHttp && createHandler({ store, digests, ...authorised, ...rules });
+          const listener = await listen(url, { ...tls, signal, ...rules, ...(fetch && { fetch }) });
           listeners.push(listener);
           const peer = (): TensorPeerOptions => ({
             ...peerOptions(settings),
             ...(store && { store: loggedStore(store) }),
             ...(accepted && { sinks: accepted.session() }),
-            ...(token !== undefined && { authorise: (found) => isSameToken(token, found) }),
+            ...authorised,
             digests,
             onTransfer: (transfer) => tellTransfer(report, transfer),
           });
@@ -132,6 +146,9 @@ export const serveCommand: Command = defineVerb({
       }
     }),
 });
+
+/** The name or address that a listening URL holds. */
+const hostOf = (url: string): string => new URL(url.replace(/^[a-z]+/i, "http")).hostname;
 
 function sweepEveryHour(folder: string, settings: Settings, report: Report): () => Promise<void> {
   const limits = checkpointLimits(settings);

@@ -8,6 +8,11 @@ export interface Refusal {
   readonly why: string;
 }
 
+/** Whether a request is to become a WebSocket. */
+export function isUpgrade({ headers }: Request): boolean {
+  return headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
 /**
  * Judges a request to become a WebSocket.
  *

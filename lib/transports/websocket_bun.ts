@@ -7,7 +7,7 @@ import { MESSAGE_WINDOW_BYTES, MessageLink } from "./message_link.ts";
 import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
-import { type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
+import { isUpgrade, type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketListenOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
 
@@ -37,7 +37,7 @@ interface BunServing {
     hostname: string;
     port: number;
     tls?: { cert?: string | undefined; key?: string | undefined };
-    fetch(request: Request, server: BunServer): Response | undefined;
+    fetch(request: Request, server: BunServer): Response | Promise<Response> | undefined;
     websocket: {
       readonly maxPayloadLength: number;
       readonly backpressureLimit: number;
@@ -54,7 +54,8 @@ interface BunServing {
 const { Bun } = globalThis as unknown as { Bun: BunServing };
 
 /**
- * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Bun; port 0 picks one, `url` tells which.
+ * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Bun; port 0 picks one, `url` tells which. On
+ * `http://` and `https://` it is the same, for a server that answers plain requests by `fetch`.
  *
  * @throws {TypeError} when the URL is not such an address, or `wss://` lacks `cert` and `key`.
  * @throws {TransportError} when the port is in use or the address is not this machine's.
@@ -64,7 +65,7 @@ export async function listen(
   options: WebSocketListenOptions = {},
 ): Promise<Listener> {
   const address = parseWebSocketUrl(url);
-  const { cert, key, signal, onError } = options;
+  const { cert, key, signal, onError, fetch } = options;
   if (address.secure) requireCertificate(String(url), options);
   signal?.throwIfAborted();
   const { maxPendingConnections = DEFAULT_MAX_PENDING_CONNECTIONS } = options;
@@ -75,11 +76,15 @@ export async function listen(
     onError?.(tcpError(`Accepting a connection on ${formatWebSocketUrl(bound)}`, error));
     return new Response(`${why}\n`, { status });
   };
-  const answer = (request: Request, server: BunServer): Response | undefined => {
+  const answer = (
+    request: Request,
+    server: BunServer,
+  ): Response | Promise<Response> | undefined => {
+    if (fetch && !isUpgrade(request)) return fetch(request);
     const refusal = upgradeRefusal((name) => request.headers.get(name), options, queue.hasRoom);
     if (refusal) return refuse(refusal);
     const { address: host, port } = server.requestIP(request) ?? { address: "unknown", port: 0 };
-    const remote = formatWebSocketUrl({ secure: address.secure, host, port });
+    const remote = formatWebSocketUrl({ ...address, host, port });
     const protocol = { "Sec-WebSocket-Protocol": SUBPROTOCOL };
     if (server.upgrade(request, { data: { remote }, headers: protocol })) return undefined;
     return refuse({ status: 400, why: "this is not how a WebSocket begins" });

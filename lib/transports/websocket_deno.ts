@@ -4,7 +4,7 @@ import { ConnectionQueue } from "./connection_queue.ts";
 import { SUBPROTOCOL } from "./message_socket.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
-import { type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
+import { isUpgrade, type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketLike } from "./w3c_socket.ts";
 import { acceptWebSocket } from "./websocket_connect.ts";
 import type { WebSocketListenOptions } from "./websocket_options.ts";
@@ -37,7 +37,7 @@ interface DenoServeInfo {
 interface DenoServing {
   serve(
     options: { hostname: string; port: number; cert?: string; key?: string; onListen(): void },
-    handler: (request: Request, info: DenoServeInfo) => Response,
+    handler: (request: Request, info: DenoServeInfo) => Response | Promise<Response>,
   ): DenoServer;
   upgradeWebSocket(
     request: Request,
@@ -48,7 +48,8 @@ interface DenoServing {
 const { Deno } = globalThis as unknown as { Deno: DenoServing };
 
 /**
- * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Deno; port 0 picks one, `url` tells which. Once
+ * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Deno; port 0 picks one, `url` tells which. On
+ * `http://` and `https://` it is the same, for a server that answers plain requests by `fetch`. Once
  * closed it refuses whoever comes, and gives the port back when its last connection has ended.
  *
  * @throws {TypeError} when the URL is not such an address, or `wss://` lacks `cert` and `key`.
@@ -59,7 +60,7 @@ export async function listen(
   options: WebSocketListenOptions = {},
 ): Promise<Listener> {
   const address = parseWebSocketUrl(url);
-  const { cert, key, signal, onError } = options;
+  const { cert, key, signal, onError, fetch } = options;
   if (address.secure) requireCertificate(String(url), options);
   signal?.throwIfAborted();
   const { maxPendingConnections = DEFAULT_MAX_PENDING_CONNECTIONS } = options;
@@ -73,11 +74,15 @@ export async function listen(
     report(new TransportError(`A connection was refused: ${why}`));
     return new Response(`${why}\n`, { status });
   };
-  const answer = (request: Request, { remoteAddr }: DenoServeInfo): Response => {
+  const answer = (
+    request: Request,
+    { remoteAddr }: DenoServeInfo,
+  ): Response | Promise<Response> => {
+    if (fetch && !isUpgrade(request)) return fetch(request);
     const refusal = upgradeRefusal((name) => request.headers.get(name), options, queue.hasRoom);
     if (refusal) return refuse(refusal);
     const { hostname: host, port } = remoteAddr;
-    const remote = formatWebSocketUrl({ secure: address.secure, host, port });
+    const remote = formatWebSocketUrl({ ...address, host, port });
     const upgrade = { protocol: SUBPROTOCOL, idleTimeout: 0 };
     const { socket, response } = Deno.upgradeWebSocket(request, upgrade);
     open++;

@@ -13,6 +13,7 @@ import { ConnectionQueue } from "./connection_queue.ts";
 import { LinkConnection } from "./link_connection.ts";
 import { MessageLink } from "./message_link.ts";
 import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
+import { respond } from "./node_responder.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
 import { type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
@@ -67,7 +68,8 @@ async function ownImplementation(): Promise<WebSocketConstructor> {
 }
 
 /**
- * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Node; port 0 picks one, `url` tells which.
+ * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Node; port 0 picks one, `url` tells which. On
+ * `http://` and `https://` it is the same, for a server that answers plain requests by `fetch`.
  *
  * @throws {TypeError} when the URL is not such an address, or `wss://` lacks `cert` and `key`.
  * @throws {TransportError} when the port is in use or the address is not this machine's.
@@ -108,8 +110,11 @@ class NodeWebSocketListener implements Listener {
     this.#options = options;
     this.#queue = new ConnectionQueue(maxPendingConnections, () => this.close());
     this.connections = this.#queue.connections;
-    server.on("request", (_request, response) => {
-      response.writeHead(426, { Connection: "Upgrade", Upgrade: "websocket" }).end();
+    server.on("request", (request, response) => {
+      const { fetch } = options;
+      if (fetch) {
+        respond(request, response, address.secure, fetch).catch(() => response.destroy());
+      } else response.writeHead(426, { Connection: "Upgrade", Upgrade: "websocket" }).end();
     });
     server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
   }
@@ -157,8 +162,8 @@ class NodeWebSocketListener implements Listener {
     }
     this.#upgrades.handleUpgrade(request, socket, head, (opened: WebSocket) => {
       const { remoteAddress = "unknown", remotePort = 0 } = request.socket;
-      const { secure } = this.#address;
-      const remote = formatWebSocketUrl({ secure, host: remoteAddress, port: remotePort });
+      const peer = { ...this.#address, host: remoteAddress, port: remotePort };
+      const remote = formatWebSocketUrl(peer);
       this.#queue.add(new LinkConnection(new MessageLink(new WsSocket(opened, remote))));
     });
   }

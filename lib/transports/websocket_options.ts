@@ -24,6 +24,8 @@ export interface WebSocketListenOptions extends OriginRules {
   readonly cert?: string;
   /** The private key in PEM; `wss://` needs it. */
   readonly key?: string;
+  /** Answers requests that are not for a WebSocket, as `createHandler` makes it; default: with 426. */
+  readonly fetch?: (request: Request) => Promise<Response>;
   /** Connections that nobody has taken yet; further ones are refused. Default 256. */
   readonly maxPendingConnections?: number;
   /** Told of connections that failed before they could be taken; listening goes on. */

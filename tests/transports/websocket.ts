@@ -200,6 +200,45 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
     assert.isTrue((await listener.connections.getReader().read()).done);
   });
 
+  test("websocket: plain requests are answered on the same port, as fast as the client reads", async () => {
+    let pulledBytes = 0;
+    let isLetGo = false;
+    const answer = async () => {
+      const body = new ReadableStream<Uint8Array>(
+        {
+          pull(controller) {
+            pulledBytes += MiB;
+            controller.enqueue(new Uint8Array(MiB));
+          },
+          cancel() {
+            isLetGo = true;
+          },
+        },
+        { highWaterMark: 0 },
+      );
+      return new Response(body, { headers: { "x-kind": "endless" } });
+    };
+    await withListener(
+      adapter,
+      async (listener) => {
+        const near = await adapter.connect(listener.url);
+        const stop = new AbortController();
+        const url = listener.url.replace("ws:", "http:");
+        const response = await fetch(url, { signal: stop.signal });
+        assert.equal(response.headers.get("x-kind"), "endless");
+        const reader = response.body?.getReader();
+        await reader?.read();
+        await quiet(() => pulledBytes);
+        assert.isAtMost(pulledBytes, 48 * MiB);
+        stop.abort();
+        await rejection(reader?.read());
+        while (!isLetGo) await new Promise((resolve) => setTimeout(resolve, 1));
+        near.close();
+      },
+      { fetch: answer },
+    );
+  });
+
   test("websocket: says that a port is in use", async () => {
     await withListener(adapter, async (listener) => {
       await assertRejects(() => adapter.listen(listener.url), TransportError, /in use/);

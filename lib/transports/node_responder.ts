@@ -1,0 +1,48 @@
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { deferred } from "../deferred.ts";
+
+/** Answers a request of `node:http` by a fetch-style handler, no faster than the client reads. */
+export async function respond(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  secure: boolean,
+  fetch: (request: Request) => Promise<Response>,
+): Promise<void> {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(incoming.headers)) {
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+  }
+  const { method = "GET", url = "/" } = incoming;
+  const origin = `${secure ? "https" : "http"}://${headers.get("host") ?? "localhost"}`;
+  let response: Response;
+  try {
+    // What is in a body has no use here: it is read away, so that the connection can go on.
+    incoming.resume();
+    response = await fetch(new Request(new URL(url, origin), { method, headers }));
+  } catch {
+    // A host that is none, or a path: nobody else's request is like that.
+    response = new Response("This is not a request that can be answered\n", { status: 400 });
+  }
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  if (response.body) await sendBody(response.body, outgoing);
+  else outgoing.end();
+}
+
+async function sendBody(body: ReadableStream<Uint8Array>, outgoing: ServerResponse): Promise<void> {
+  const reader = body.getReader();
+  const gone = deferred<void>();
+  outgoing.once("close", gone.resolve);
+  try {
+    while (!outgoing.destroyed) {
+      const next = await Promise.race([reader.read(), gone.promise]);
+      if (next?.done) return void outgoing.end();
+      if (!next || outgoing.write(next.value)) continue;
+      await Promise.race([once(outgoing, "drain"), gone.promise]);
+    }
+    await reader.cancel();
+  } catch {
+    // Fewer bytes than were promised: the client learns that it has not all.
+    outgoing.destroy();
+  }
+}

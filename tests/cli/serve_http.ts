@@ -1,0 +1,67 @@
+// What `headrace serve --listen http://` answers, on one port.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { assert } from "chai";
+import type { Suite } from "../harness.ts";
+import { sameBytes } from "../streams/support.ts";
+import { doneOf, withLab } from "./support/lab.ts";
+import {
+  assertSameFolder,
+  type ModelPlan,
+  shardName,
+  tensorBytes,
+  tensorName,
+} from "./support/model.ts";
+
+const PLAN: ModelPlan = { shards: 2, tensors: 2, tensorBytes: 2_500_001, seed: 3 };
+const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
+
+export const serveHttpSuite: Suite = ({ test }) => {
+  test("headrace serve: over http:// gives tensors to any client, and takes peers on the same port", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const { url } = await lab.serve([source, "--listen", "http://127.0.0.1:0"]);
+      const tensor = `${url}/llama/${shardName(PLAN, 1)}/${tensorName(1, 0)}`;
+      const wanted = new Uint8Array(tensorBytes(PLAN, 1, 0));
+      const whole = await fetch(tensor);
+      assert.equal(whole.status, 200);
+      assert.equal(whole.headers.get("headrace-dtype"), "U8");
+      assert.isTrue(sameBytes(await bytesOf(whole), wanted));
+      const etag = whole.headers.get("etag") as string;
+      const part = await fetch(tensor, { headers: { range: "bytes=1000-1999", "if-range": etag } });
+      assert.equal(part.status, 206);
+      assert.isTrue(sameBytes(await bytesOf(part), wanted.subarray(1000, 2000)));
+      const known = await fetch(tensor, { headers: { "if-none-match": etag } });
+      assert.equal(known.status, 304);
+      const leaves = await fetch(`${tensor}/leaves.sha256`);
+      assert.equal((await bytesOf(leaves)).byteLength, 3 * 32);
+      const missing = await fetch(`${url}/llama/nothing/here`);
+      assert.equal(missing.status, 404);
+      assert.notInclude(await missing.text(), source);
+      const out = lab.path("out");
+      doneOf(await lab.run(["pull", `${url.replace("http:", "ws:")}/llama`, "-o", out]));
+      await assertSameFolder(out, source);
+    }));
+
+  test("headrace serve: over http:// asks for the token, and lets pages in by name only", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const secret = join(lab.path("."), "token");
+      await writeFile(secret, "s3cret-s3cret-s3cret\n", { mode: 0o600 });
+      const page = "https://app.example";
+      const args = ["--listen", "http://127.0.0.1:0", "--token-file", secret, "--cors", page];
+      const { url } = await lab.serve([source, ...args]);
+      const tensor = `${url}/llama/${shardName(PLAN, 0)}/${tensorName(0, 1)}`;
+      const mine = { authorization: "Bearer s3cret-s3cret-s3cret" };
+      const statusOf = async (headers: Record<string, string>) => {
+        const response = await fetch(tensor, { headers });
+        await response.body?.cancel();
+        return response.status;
+      };
+      assert.equal(await statusOf({}), 401);
+      assert.equal(await statusOf({ authorization: "Bearer wrong" }), 401);
+      assert.equal(await statusOf(mine), 200);
+      assert.equal(await statusOf({ ...mine, origin: page }), 200);
+      assert.equal(await statusOf({ ...mine, origin: "https://evil.example" }), 403);
+    }));
+};
