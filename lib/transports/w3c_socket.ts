@@ -17,6 +17,7 @@ export interface WebSocketLike {
 const MOST_BUFFERED_BYTES = 1024 * 1024;
 /** Nothing tells when there is room again. */
 const LOOK_AGAIN_MS = 1;
+const OPEN = 1;
 /** An end that failed; applications may use numbers from 4000 on. */
 const RESET_CODE = 4000;
 const ORDERLY_CODE = 1000;
@@ -45,6 +46,8 @@ export class W3cSocket implements MessageSocket {
   }
 
   send(data: Uint8Array | string): Promise<void> | undefined {
+    // One that is closing tells so by itself; some runtimes throw instead of dropping what is sent.
+    if (this.#socket.readyState !== OPEN) return undefined;
     this.#socket.send(data);
     if (this.#socket.bufferedAmount <= MOST_BUFFERED_BYTES) return undefined;
     return this.#drain();

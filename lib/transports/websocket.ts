@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 /**
- * Connections over WebSockets, where the runtime has them: browsers, workers, Deno, Bun, Node from
- * 22 on. What also listens is in the subpaths of the runtimes.
+ * Connections over WebSockets in the shape that browsers gave them, the runtime's own or another.
+ * What also listens is in the subpaths of the runtimes.
  *
  * @module
  */
