@@ -1,6 +1,4 @@
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { deferred } from "../deferred.ts";
 
 /** Answers a request of `node:http` by a fetch-style handler, no faster than the client reads. */
 export async function respond(
@@ -31,16 +29,23 @@ export async function respond(
 
 async function sendBody(body: ReadableStream<Uint8Array>, outgoing: ServerResponse): Promise<void> {
   const reader = body.getReader();
-  const gone = deferred<void>();
-  outgoing.once("close", gone.resolve);
+  let goOn = () => {};
+  // Told by events: a promise that every read is raced with would keep every piece that was read.
+  outgoing.on("drain", () => goOn());
+  outgoing.once("close", () => {
+    reader.cancel().catch(() => {});
+    goOn();
+  });
   try {
-    while (!outgoing.destroyed) {
-      const next = await Promise.race([reader.read(), gone.promise]);
-      if (next?.done) return void outgoing.end();
-      if (!next || outgoing.write(next.value)) continue;
-      await Promise.race([once(outgoing, "drain"), gone.promise]);
+    if (outgoing.destroyed) return await reader.cancel();
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      if (outgoing.destroyed) return;
+      if (outgoing.write(next.value)) continue;
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
     }
-    await reader.cancel();
+    if (!outgoing.destroyed) outgoing.end();
   } catch {
     // Fewer bytes than were promised: the client learns that it has not all.
     outgoing.destroy();

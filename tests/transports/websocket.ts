@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { assert } from "chai";
 import { WebSocket as NodeWebSocket } from "ws";
 import type { Connection, Listener } from "../../lib/connection.ts";
@@ -13,7 +15,7 @@ import { assertRejects } from "../rejects.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
 import { tcpAdapterOf } from "./adapter.ts";
 import { makeCertificate } from "./certificate.ts";
-import { type Pair, quiet, rejection, transportConformance } from "./conformance.ts";
+import { type Pair, quiet, rejection, transportConformance, turn } from "./conformance.ts";
 import { type WebSocketAdapter, webSocketAdapterOf } from "./websocket_adapter.ts";
 
 const MiB = 1024 * 1024;
@@ -266,6 +268,44 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
   });
 
   if (!runtime.startsWith("node")) return;
+  test("websocket: what was sent of a plain response is let go of (node only)", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const pieces: WeakRef<Uint8Array>[] = [];
+    let alive = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          if (pieces.length === 128) {
+            await turn();
+            collect();
+            alive = pieces.filter((piece) => piece.deref() !== undefined).length;
+            controller.close();
+            return;
+          }
+          const piece = new Uint8Array(MiB);
+          pieces.push(new WeakRef(piece));
+          controller.enqueue(piece);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    await withListener(
+      adapter,
+      async (listener) => {
+        const response = await fetch(listener.url.replace("ws:", "http:"));
+        const reader = response.body?.getReader();
+        let receivedBytes = 0;
+        for (let next = await reader?.read(); next?.value; next = await reader?.read()) {
+          receivedBytes += next.value.byteLength;
+        }
+        assert.equal(receivedBytes, 128 * MiB);
+        assert.isAtMost(alive, 32);
+      },
+      { fetch: async () => new Response(body) },
+    );
+  });
+
   test("websocket: over TLS, with the certificate that the caller trusts (node only)", async () => {
     const { cert, key } = makeCertificate();
     const listener = await adapter.listen("wss://127.0.0.1:0", { cert, key });
