@@ -22,12 +22,11 @@ export function bodyOf(
   { from, end }: ByteRange,
 ): ReadableStream<Uint8Array> {
   let at = from;
-  const next = async (): Promise<Uint8Array | undefined> => {
+  return streamOf(source, version, end - from, () => {
     const length = Math.min(PIECE_BYTES, end - at);
     at += length;
-    return length > 0 ? read(source, at - length, length) : undefined;
-  };
-  return streamOf(source, version, next);
+    return read(source, at - length, length);
+  });
 }
 
 /** The digests of a tensor's leaves in order, each read and hashed when it is wanted. */
@@ -37,41 +36,48 @@ export function digestsBodyOf(
   leaves: LeafDigests,
 ): ReadableStream<Uint8Array> {
   let at = 0;
-  const next = async (): Promise<Uint8Array | undefined> => {
+  return streamOf(source, version, DIGEST_BYTES * leaves.leafTotal, async () => {
     const end = Math.min(at + PAGE_DIGESTS, leaves.leafTotal);
-    if (at === end) return undefined;
     const page = new Uint8Array(DIGEST_BYTES * (end - at));
     for (let n = 0; at < end; at++, n++) page.set(await leaves.of(at), DIGEST_BYTES * n);
     return page;
-  };
-  return streamOf(source, version, next);
+  });
 }
 
-/** Piece after piece, and the source let go of at the end. */
+/** Piece after piece until there are so many bytes, and the source let go of at the end. */
 function streamOf(
   source: TensorSource,
   version: SourceVersion,
-  next: () => Promise<Uint8Array | undefined>,
+  byteLength: number,
+  next: () => Promise<Uint8Array>,
 ): ReadableStream<Uint8Array> {
+  let leftBytes = byteLength;
+  let isLetGo = false;
+  // Who leaves in the middle of a read ends it both ways.
+  const letGo = async (): Promise<void> => {
+    if (isLetGo) return;
+    isLetGo = true;
+    await source.close?.();
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
-          const piece = await next();
-          if (piece) {
-            controller.enqueue(piece);
-            return;
-          }
-          if (!equalBytes(await source.version(), version)) {
+          const piece = leftBytes > 0 ? await next() : undefined;
+          leftBytes -= piece?.byteLength ?? 0;
+          // Before the last piece is given: who has all that was promised looks no further.
+          if (leftBytes === 0 && !equalBytes(await source.version(), version)) {
             throw new IntegrityError("source", "The tensor changed while it was sent");
           }
+          if (piece) controller.enqueue(piece);
+          if (leftBytes > 0) return;
           controller.close();
         } catch (error) {
           controller.error(error);
         }
-        await source.close?.();
+        await letGo();
       },
-      cancel: () => source.close?.(),
+      cancel: letGo,
     },
     { highWaterMark: 0 },
   );

@@ -47,7 +47,8 @@ const EXPOSED =
  * 1 MiB, 32 bytes each, in order, under the same `ETag`: what came through a cache can be verified.
  *
  * A body is read from the store only as fast as it is taken. A failure is a JSON object of `code`
- * and `message`. Requests for another host, and of pages of origins that are not named, get 403.
+ * and `message`. Requests for another host, and of pages of origins that are not named, get 403. Names
+ * that are `.` or `..` cannot be asked for: a URL has none such.
  *
  * @example
  * ```ts
@@ -88,7 +89,9 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
         return new Response(isRead ? digestsBodyOf(source, version, leaves) : null, { headers });
       }
       const { byteLength } = source.descriptor;
-      const range = mayBePart ? parseRange(request.headers.get("range"), byteLength) : undefined;
+      // RFC 9110, section 14.2: no method but GET has ranges.
+      const asked = isRead && mayBePart ? request.headers.get("range") : null;
+      const range = parseRange(asked, byteLength);
       if (range === "unsatisfiable") {
         headers.set("content-range", `bytes */${byteLength}`);
         return new Response(null, { status: 416, headers });
@@ -105,7 +108,13 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
   }
 
   return async (request) => {
-    const headers = new Headers({ "cache-control": "no-cache, no-transform" });
+    const headers = new Headers({
+      "cache-control": "no-cache, no-transform",
+      // Without an origin as well: a cache must not give a page what has no leave for it.
+      vary: "Origin",
+      "x-content-type-options": "nosniff",
+      "cross-origin-resource-policy": "same-origin",
+    });
     const origin = request.headers.get("origin");
     const host = request.headers.get("host") ?? new URL(request.url).host;
     const why = whyRefused({ host, origin }, options);
@@ -113,7 +122,6 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
     if (origin !== null) {
       headers.set("access-control-allow-origin", origin);
       headers.set("access-control-expose-headers", EXPOSED);
-      headers.set("vary", "Origin");
     }
     if (request.method === "OPTIONS") {
       headers.set("access-control-allow-methods", METHODS);

@@ -1,5 +1,7 @@
 import { assert } from "chai";
 import fc from "fast-check";
+import { deferred } from "../../lib/deferred.ts";
+import { IntegrityError } from "../../lib/errors.ts";
 import { sha256 } from "../../lib/platform/sha256.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { toHex } from "../../lib/tensor/bytes.ts";
@@ -9,8 +11,10 @@ import {
   parseRange,
 } from "../../lib/transports/http_handler.ts";
 import type { Suite } from "../harness.ts";
+import { assertRejects } from "../rejects.ts";
 import { LEAF, storeOf, TestSource, WEIGHTS } from "../session/support/tensors.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
+import { quiet } from "./conformance.ts";
 
 const PATH = "http://localhost/m/default/w";
 
@@ -144,19 +148,57 @@ export const httpHandlerSuite: Suite = ({ test }) => {
     assert.equal(source.closed, 1);
   });
 
-  test("http: a tensor that changes while it is sent ends short, in an error", async () => {
+  test("http: who leaves in the middle of a read lets go of the source once", async () => {
     const source = new TestSource(patterned(3 * LEAF));
     const ask = asking({ store: storeOf([WEIGHTS, source]) });
-    const response = await ask();
-    source.onRead = (at) => {
-      if (at > LEAF) source.versionNumber = 2;
+    const reader = (await ask()).body?.getReader();
+    const begun = deferred<void>();
+    const gate = deferred<void>();
+    source.onRead = () => {
+      begun.resolve();
+      return gate.promise;
     };
-    const failure = await bytesOf(response).then(
-      () => undefined,
-      (error) => error,
-    );
-    assert.instanceOf(failure, Error);
+    const reading = reader?.read();
+    await begun.promise;
+    await reader?.cancel();
+    gate.resolve();
+    assert.isTrue((await reading)?.done);
+    await quiet(() => source.closed);
     assert.equal(source.closed, 1);
+  });
+
+  test("http: HEAD says what the whole is, whatever the range, and caches tell pages apart", async () => {
+    const ask = asking({ store: storeOf([WEIGHTS, new TestSource(patterned(1000))]) });
+    const { status, headers } = await ask({ range: "bytes=0-9" }, { method: "HEAD" });
+    assert.equal(status, 200);
+    assert.equal(headers.get("content-length"), "1000");
+    assert.isNull(headers.get("content-range"));
+    assert.equal(headers.get("vary"), "Origin");
+    assert.equal(headers.get("x-content-type-options"), "nosniff");
+  });
+
+  test("http: a tensor that changes while it is sent ends short, in an error", async () => {
+    // At the last read as well, after which nothing else would tell.
+    for (const changedAt of [LEAF, 3 * LEAF - 1]) {
+      for (const path of [PATH, `${PATH}/leaves.sha256`]) {
+        const source = new TestSource(patterned(3 * LEAF));
+        const ask = asking({ store: storeOf([WEIGHTS, source]) });
+        const response = await ask({}, {}, path);
+        source.onRead = (at) => {
+          if (at + LEAF > changedAt) source.versionNumber = 2;
+        };
+        const reader = response.body?.getReader();
+        let receivedBytes = 0;
+        const reading = async () => {
+          for (let next = await reader?.read(); next?.value; next = await reader?.read()) {
+            receivedBytes += next.value.byteLength;
+          }
+        };
+        await assertRejects(reading, IntegrityError, /changed while it was sent/);
+        assert.isBelow(receivedBytes, Number(response.headers.get("content-length")));
+        assert.equal(source.closed, 1);
+      }
+    }
   });
 
   test("http: what is not there, not allowed or not known is told in JSON, without paths", async () => {
