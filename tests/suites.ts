@@ -130,6 +130,7 @@ import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { transportCasesSuite } from "./testing/transport_cases.ts";
 import { httpHandlerSuite } from "./transports/http_handler.ts";
 import { memorySuite } from "./transports/memory.ts";
+import { messageLinkSuite } from "./transports/message_link.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
 import { webSocketSuite } from "./transports/websocket.ts";
@@ -214,6 +215,7 @@ export const portableSuites: readonly Suite[] = [
   writeCoalescerSuite,
   memorySuite,
   httpHandlerSuite,
+  messageLinkSuite,
   seededRandomSuite,
   planFaultsSuite,
   faultCursorSuite,

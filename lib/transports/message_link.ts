@@ -2,6 +2,7 @@
 import { type Deferred, deferred } from "../deferred.ts";
 import { ProtocolError, TransportError } from "../errors.ts";
 import type { Link, LinkEvents } from "./link.ts";
+import { MessageQueue } from "./message_queue.ts";
 import { type MessageSocket, MOST_MESSAGE_BYTES } from "./message_socket.ts";
 
 /** What may be on its way, or wait at the other end until its reader takes it. */
@@ -19,7 +20,7 @@ export class MessageLink implements Link {
   readonly #socket: MessageSocket;
   #events: LinkEvents | undefined;
   /** What came and nobody has asked for yet. */
-  readonly #queue: Uint8Array[] = [];
+  readonly #queue: MessageQueue = new MessageQueue();
   #isWanted = false;
   #isHandingOver = false;
   #heardBytes = 0;
@@ -80,7 +81,7 @@ export class MessageLink implements Link {
       `The connection to ${this.remote} was closed at this end.`,
     );
     this.#wake();
-    this.#queue.length = 0;
+    this.#queue.clear();
     if (!reset && !this.#isEndSaid) this.#socket.send(END);
     this.#socket.close(reset);
   }
@@ -114,22 +115,28 @@ export class MessageLink implements Link {
         `${this.remote} says it took ${text.slice(0, 20)} of ${this.#sentBytes} bytes`,
       );
     }
-    this.#takenThereBytes = Math.max(this.#takenThereBytes, takenBytes);
+    if (takenBytes <= this.#takenThereBytes) {
+      throw new ProtocolError(
+        `${this.remote} says it took ${takenBytes} bytes, after it took ${this.#takenThereBytes}`,
+      );
+    }
+    this.#takenThereBytes = takenBytes;
     this.#wake();
   }
 
   #handOver(): void {
     if (this.#isHandingOver) return;
     this.#isHandingOver = true;
-    for (let next = this.#queue[0]; next && this.#isWanted; next = this.#queue[0]) {
-      this.#queue.shift();
+    while (this.#isWanted) {
+      const next = this.#queue.shift();
+      if (next === undefined) break;
       this.#isWanted = false;
       this.#took(next.byteLength);
       // Whoever takes it may ask for more meanwhile.
       if (this.#events?.bytes(next)) this.#isWanted = true;
     }
     this.#isHandingOver = false;
-    if (!this.#isEndHeard || this.#queue.length > 0 || this.#hasEnded) return;
+    if (!this.#isEndHeard || !this.#queue.isEmpty || this.#hasEnded) return;
     this.#hasEnded = true;
     this.#events?.end();
     if (this.#failure !== undefined) this.#events?.fail(this.#failure);

@@ -17,7 +17,7 @@ export class WsSocket implements MessageSocket {
 
   start({ message, closed }: MessageEvents): void {
     this.#socket.on("message", (data: Buffer, isBinary: boolean) => {
-      if (isBinary) message(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      if (isBinary) message(ownBytes(data));
       else message(data.toString("utf8"));
     });
     this.#socket.on("close", (code: number, reason: Buffer) =>
@@ -37,4 +37,11 @@ export class WsSocket implements MessageSocket {
     if (reset) this.#socket.terminate();
     else this.#socket.close(1000);
   }
+}
+
+/** A small message is a view of all that one read brought: it is copied rather than that kept. */
+function ownBytes(data: Buffer): Uint8Array {
+  const { buffer, byteOffset, byteLength } = data;
+  if (buffer.byteLength > 2 * byteLength) return new Uint8Array(data);
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -1,0 +1,132 @@
+import { assert } from "chai";
+import fc from "fast-check";
+import { ProtocolError } from "../../lib/errors.ts";
+import { LinkConnection } from "../../lib/transports/link_connection.ts";
+import { MESSAGE_WINDOW_BYTES, MessageLink } from "../../lib/transports/message_link.ts";
+import type { MessageEvents, MessageSocket } from "../../lib/transports/message_socket.ts";
+import type { Suite } from "../harness.ts";
+import { patterned, sameBytes } from "../streams/support.ts";
+import { rejection } from "./conformance.ts";
+
+const MiB = 1024 * 1024;
+
+/** A socket that the test is the other end of. */
+class ScriptedSocket implements MessageSocket {
+  readonly remote = "ws://other.end:1";
+  readonly sent: (Uint8Array | string)[] = [];
+  events!: MessageEvents;
+
+  start(events: MessageEvents): void {
+    this.events = events;
+  }
+
+  send(data: Uint8Array | string): undefined {
+    this.sent.push(data);
+  }
+
+  close(): void {}
+}
+
+function connectionOver(socket: ScriptedSocket): LinkConnection {
+  return new LinkConnection(new MessageLink(socket));
+}
+
+/** All that is left to be read, by the pieces in which it came. */
+async function readAll({ readable }: LinkConnection): Promise<Uint8Array[]> {
+  const pieces: Uint8Array[] = [];
+  const reader = readable.getReader();
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    pieces.push(next.value);
+  }
+  return pieces;
+}
+
+export const messageLinkSuite: Suite = ({ test }) => {
+  test("message link: tiny messages that wait are held in few pieces", async () => {
+    const socket = new ScriptedSocket();
+    const connection = connectionOver(socket);
+    const bytes = patterned(MiB);
+    for (let at = 0; at < MiB; at++) socket.events.message(bytes.subarray(at, at + 1));
+    socket.events.message(new Uint8Array());
+    const pieces = await readAll(connection);
+    assert.isAtMost(pieces.length, MiB / 4096);
+    const heldBytes = new Set(pieces.map(({ buffer }) => buffer));
+    assert.isAtMost(
+      [...heldBytes].reduce((sum, { byteLength }) => sum + byteLength, 0),
+      2 * MiB,
+    );
+    assert.isTrue(
+      sameBytes(new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer()), bytes),
+    );
+  });
+
+  test("message link: whatever the messages, their bytes come in order and stay as they are", async () => {
+    const lengths = fc.array(
+      fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5000 })),
+      {
+        maxLength: 60,
+      },
+    );
+    // After how many messages the reader takes one piece.
+    const pauses = fc.array(fc.nat({ max: 8 }), { maxLength: 20 });
+    await fc.assert(
+      fc.asyncProperty(lengths, pauses, async (some, rests) => {
+        const socket = new ScriptedSocket();
+        const connection = connectionOver(socket);
+        const totalBytes = some.reduce((sum, length) => sum + length, 0);
+        const bytes = patterned(totalBytes);
+        const reader = connection.readable.getReader();
+        const kept: Uint8Array[] = [];
+        let at = 0;
+        let rest = rests.shift();
+        for (const length of some) {
+          socket.events.message(bytes.slice(at, at + length));
+          at += length;
+          if (rest === undefined || rest-- > 0) continue;
+          kept.push((await reader.read()).value as Uint8Array);
+          rest = rests.shift();
+        }
+        socket.events.message(new Uint8Array());
+        for (let next = await reader.read(); !next.done; next = await reader.read()) {
+          kept.push(next.value);
+        }
+        const found = new Uint8Array(await new Blob(kept as BlobPart[]).arrayBuffer());
+        assert.isTrue(sameBytes(found, bytes));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("message link: a writer goes on as far as the other end has taken, and no further", async () => {
+    const socket = new ScriptedSocket();
+    const connection = connectionOver(socket);
+    const writer = connection.writable.getWriter();
+    const writing = writer.write(new Uint8Array(MESSAGE_WINDOW_BYTES + 5 * MiB));
+    const sentBytes = () =>
+      socket.sent.reduce((sum, data) => sum + (data as Uint8Array).byteLength, 0);
+    while (sentBytes() < MESSAGE_WINDOW_BYTES) await Promise.resolve();
+    for (let turns = 0; turns < 100; turns++) await Promise.resolve();
+    assert.equal(sentBytes(), MESSAGE_WINDOW_BYTES);
+    assert.isTrue(socket.sent.every((data) => data.length <= 65_536));
+    socket.events.message(String(4 * MiB));
+    while (sentBytes() < MESSAGE_WINDOW_BYTES + 4 * MiB) await Promise.resolve();
+    for (let turns = 0; turns < 100; turns++) await Promise.resolve();
+    assert.equal(sentBytes(), MESSAGE_WINDOW_BYTES + 4 * MiB);
+    socket.events.message(String(8 * MiB));
+    await writing;
+    connection.close();
+  });
+
+  test("message link: a number of taken bytes that does not grow ends the connection", async () => {
+    for (const again of ["100", "99"]) {
+      const socket = new ScriptedSocket();
+      const connection = connectionOver(socket);
+      await connection.writable.getWriter().write(new Uint8Array(5000));
+      socket.events.message("100");
+      socket.events.message(again);
+      const failure = await rejection(connection.closed);
+      assert.instanceOf(failure, ProtocolError);
+      assert.match((failure as Error).message, /took \d+ bytes, after it took 100/);
+    }
+  });
+};
