@@ -5,18 +5,18 @@ import type { MessageEvents } from "./message_socket.ts";
 export class MessageInbox {
   readonly #early: (Uint8Array | string)[] = [];
   #events: MessageEvents | undefined;
-  #closedWhy: string | undefined;
+  #end: { readonly code: number; readonly reason: string } | undefined;
 
   /** Whether nothing comes any more. */
   get isClosed(): boolean {
-    return this.#closedWhy !== undefined;
+    return this.#end !== undefined;
   }
 
   /** Somebody listens from now on. */
   start(events: MessageEvents): void {
     this.#events = events;
     for (const message of this.#early.splice(0)) events.message(message);
-    if (this.#closedWhy !== undefined) events.closed(this.#closedWhy);
+    if (this.#end) events.closed(this.#end.code, this.#end.reason);
   }
 
   /** A message came. */
@@ -27,7 +27,7 @@ export class MessageInbox {
 
   /** It is over. */
   closed(code: number, reason: string): void {
-    this.#closedWhy = `was closed by the other end, code ${code}${reason ? `: ${reason}` : ""}`;
-    this.#events?.closed(this.#closedWhy);
+    this.#end = { code, reason };
+    this.#events?.closed(code, reason);
   }
 }

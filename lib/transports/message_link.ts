@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 import { type Deferred, deferred } from "../deferred.ts";
 import { ProtocolError, TransportError } from "../errors.ts";
+import { closeError } from "./close_error.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { MessageQueue } from "./message_queue.ts";
 import { type MessageSocket, MOST_MESSAGE_BYTES } from "./message_socket.ts";
@@ -44,7 +45,7 @@ export class MessageLink implements Link {
     this.#events = events;
     this.#socket.start({
       message: (data) => this.#guard(() => this.#heard(data)),
-      closed: (why) => this.#closed(why),
+      closed: (code, reason) => this.#closed(code, reason),
     });
   }
 
@@ -149,9 +150,9 @@ export class MessageLink implements Link {
     this.#socket.send(String(this.#takenBytes));
   }
 
-  #closed(why: string): void {
+  #closed(code: number, reason: string): void {
     if (this.#isEndHeard && this.#isEndSaid) return;
-    this.#fail(new TransportError(`The connection to ${this.remote} ${why}`));
+    this.#fail(closeError(this.remote, code, reason));
   }
 
   #guard(work: () => void): void {

@@ -9,8 +9,8 @@ export const MOST_MESSAGE_BYTES: number = 64 * 1024;
 export interface MessageEvents {
   /** A whole message; bytes belong to whoever is told. */
   message(data: Uint8Array | string): void;
-  /** Nothing comes any more. */
-  closed(why: string): void;
+  /** Nothing comes any more: the code and the reason with which it closed. */
+  closed(code: number, reason: string): void;
 }
 
 /** The few things in which the runtimes' open WebSockets differ. */

@@ -20,9 +20,7 @@ export class WsSocket implements MessageSocket {
       if (isBinary) message(ownBytes(data));
       else message(data.toString("utf8"));
     });
-    this.#socket.on("close", (code: number, reason: Buffer) =>
-      closed(`was closed by the other end, code ${code}${reason.length > 0 ? `: ${reason}` : ""}`),
-    );
+    this.#socket.on("close", (code: number, reason: Buffer) => closed(code, String(reason)));
     this.#socket.resume();
   }
 

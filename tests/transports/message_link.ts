@@ -1,6 +1,6 @@
 import { assert } from "chai";
 import fc from "fast-check";
-import { ProtocolError } from "../../lib/errors.ts";
+import { HeadraceError, ProtocolError } from "../../lib/errors.ts";
 import { LinkConnection } from "../../lib/transports/link_connection.ts";
 import { MESSAGE_WINDOW_BYTES, MessageLink } from "../../lib/transports/message_link.ts";
 import type { MessageEvents, MessageSocket } from "../../lib/transports/message_socket.ts";
@@ -115,6 +115,34 @@ export const messageLinkSuite: Suite = ({ test }) => {
     socket.events.message(String(8 * MiB));
     await writing;
     connection.close();
+  });
+
+  test("message link: a close that is early is told by its code, and whether to try again", async () => {
+    const cases: [number, string, boolean][] = [
+      [1000, "transport", true],
+      [1001, "transport", true],
+      [1006, "transport", true],
+      [1011, "transport", true],
+      [4000, "transport", true],
+      [1002, "protocol", false],
+      [1003, "protocol", false],
+      [1007, "protocol", false],
+      [1008, "unauthorised", false],
+      [1009, "limit", false],
+    ];
+    for (const [closeCode, code, retryable] of cases) {
+      const socket = new ScriptedSocket();
+      const connection = connectionOver(socket);
+      socket.events.closed(closeCode, "because");
+      const failure = (await rejection(connection.closed)) as HeadraceError;
+      assert.instanceOf(failure, HeadraceError);
+      assert.equal(failure.code, code);
+      assert.equal(failure.retryable, retryable);
+      assert.include(
+        failure.message,
+        `ws://other.end:1 was closed by the other end, code ${closeCode}: because`,
+      );
+    }
   });
 
   test("message link: a number of taken bytes that does not grow ends the connection", async () => {
