@@ -134,6 +134,7 @@ import { messageLinkSuite } from "./transports/message_link.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
 import { webSocketSuite } from "./transports/websocket.ts";
+import { webSocketAttachSuite } from "./transports/websocket_attach.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
 import { controlSuite } from "./wire/control.ts";
 import { frameParserSuite } from "./wire/frame_parser.ts";
@@ -264,6 +265,7 @@ export const ioSuites: readonly Suite[] = [
   checksSuite,
   tcpSuite,
   webSocketSuite,
+  webSocketAttachSuite,
   faultProxySuite,
   tortureRunsSuite,
   fiftyCutsSuite,

@@ -1,22 +1,10 @@
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  type Server,
-  STATUS_CODES,
-} from "node:http";
+import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
 import type { Connection, Listener } from "../connection.ts";
-import { TransportError } from "../errors.ts";
-import { ConnectionQueue } from "./connection_queue.ts";
-import { LinkConnection } from "./link_connection.ts";
-import { MessageLink } from "./message_link.ts";
-import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
 import { respond } from "./node_responder.ts";
+import { NodeUpgrades } from "./node_upgrades.ts";
 import { tcpError } from "./tcp_errors.ts";
-import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
-import { type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
+import { requireCertificate } from "./tcp_options.ts";
 import { connectWebSocket } from "./websocket_connect.ts";
 import type {
   WebSocketConnectOptions,
@@ -24,12 +12,13 @@ import type {
   WebSocketListenOptions,
 } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl, type WebSocketAddress } from "./websocket_url.ts";
-import { WsSocket } from "./ws_socket.ts";
 
 export { type OriginRules, type RequestOrigin, whyRefused } from "./origin_rules.ts";
 export type { WebSocketLike } from "./w3c_socket.ts";
+export { attach } from "./websocket_attach.ts";
 export { acceptWebSocket } from "./websocket_connect.ts";
 export type {
+  WebSocketAttachOptions,
   WebSocketConnectOptions,
   WebSocketConstructor,
   WebSocketListenOptions,
@@ -93,30 +82,27 @@ class NodeWebSocketListener implements Listener {
   readonly connections: ReadableStream<Connection>;
   readonly #server: Server;
   readonly #options: WebSocketListenOptions;
-  readonly #queue: ConnectionQueue;
-  readonly #upgrades = new WebSocketServer({
-    noServer: true,
-    maxPayload: MOST_MESSAGE_BYTES,
-    perMessageDeflate: false,
-    handleProtocols: (protocols) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-  });
+  readonly #upgrades: NodeUpgrades;
   #address: WebSocketAddress;
   readonly #onAbort: () => void = () => void this.close();
 
   constructor(server: Server, address: WebSocketAddress, options: WebSocketListenOptions) {
-    const { maxPendingConnections = DEFAULT_MAX_PENDING_CONNECTIONS } = options;
     this.#server = server;
     this.#address = address;
     this.#options = options;
-    this.#queue = new ConnectionQueue(maxPendingConnections, () => this.close());
-    this.connections = this.#queue.connections;
+    this.#upgrades = new NodeUpgrades(
+      options,
+      () => this.#address,
+      () => this.close(),
+    );
+    this.connections = this.#upgrades.connections;
     server.on("request", (request, response) => {
       const { fetch } = options;
       if (fetch) {
         respond(request, response, address.secure, fetch).catch(() => response.destroy());
       } else response.writeHead(426, { Connection: "Upgrade", Upgrade: "websocket" }).end();
     });
-    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on("upgrade", (...upgrade) => this.#upgrades.upgrade(...upgrade));
   }
 
   get url(): string {
@@ -138,8 +124,8 @@ class NodeWebSocketListener implements Listener {
     if (bound !== null && typeof bound === "object") {
       this.#address = { ...this.#address, port: bound.port };
     }
-    this.#server.on("error", (error) => this.#report(error));
-    this.#server.on("tlsClientError", (error) => this.#report(error));
+    this.#server.on("error", (error) => this.#upgrades.report(error));
+    this.#server.on("tlsClientError", (error) => this.#upgrades.report(error));
     signal?.addEventListener("abort", this.#onAbort, { once: true });
     if (signal?.aborted) await this.close();
     signal?.throwIfAborted();
@@ -149,33 +135,6 @@ class NodeWebSocketListener implements Listener {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#server.close();
     this.#server.closeIdleConnections();
-    this.#queue.close();
-  }
-
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on("error", () => {});
-    const get = (name: string) => request.headers[name]?.toString();
-    const refusal = upgradeRefusal(get, this.#options, this.#queue.hasRoom);
-    if (refusal) {
-      this.#refuse(socket, refusal);
-      return;
-    }
-    this.#upgrades.handleUpgrade(request, socket, head, (opened: WebSocket) => {
-      const { remoteAddress = "unknown", remotePort = 0 } = request.socket;
-      const peer = { ...this.#address, host: remoteAddress, port: remotePort };
-      const remote = formatWebSocketUrl(peer);
-      this.#queue.add(new LinkConnection(new MessageLink(new WsSocket(opened, remote))));
-    });
-  }
-
-  #refuse(socket: Duplex, { status, why }: Refusal): void {
-    socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n${why}\n`,
-    );
-    this.#report(new TransportError(`A connection was refused: ${why}`));
-  }
-
-  #report(error: unknown): void {
-    this.#options.onError?.(tcpError(`Accepting a connection on ${this.url}`, error));
+    this.#upgrades.close();
   }
 }

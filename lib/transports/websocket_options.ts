@@ -16,18 +16,28 @@ export interface WebSocketConnectOptions {
   readonly WebSocket?: WebSocketConstructor;
 }
 
-/** How to listen. */
-export interface WebSocketListenOptions extends OriginRules {
-  /** Closes the listener when aborted; before it listens, the promise rejects with `signal.reason`. */
+/** Whom to take connections from, and how many. */
+export interface WebSocketUpgradeOptions extends OriginRules {
+  /** Closes the listener when aborted; before it listens, what is thrown is `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
+  /** Connections that nobody has taken yet; further ones are refused. Default 256. */
+  readonly maxPendingConnections?: number;
+  /** Told of connections that failed before they could be taken; listening goes on. */
+  onError?(error: TransportError): void;
+}
+
+/** How to take connections at a server that is somebody else's. */
+export interface WebSocketAttachOptions extends WebSocketUpgradeOptions {
+  /** Takes only what asks for this path, and leaves the rest to others; default: all. */
+  readonly path?: string;
+}
+
+/** How to listen. */
+export interface WebSocketListenOptions extends WebSocketUpgradeOptions {
   /** The certificate chain in PEM; `wss://` needs it. */
   readonly cert?: string;
   /** The private key in PEM; `wss://` needs it. */
   readonly key?: string;
   /** Answers requests that are not for a WebSocket, as `createHandler` makes it; default: with 426. */
   readonly fetch?: (request: Request) => Promise<Response>;
-  /** Connections that nobody has taken yet; further ones are refused. Default 256. */
-  readonly maxPendingConnections?: number;
-  /** Told of connections that failed before they could be taken; listening goes on. */
-  onError?(error: TransportError): void;
 }

@@ -1,0 +1,95 @@
+import type { IncomingMessage, Server } from "node:http";
+import { Server as HttpsServer } from "node:https";
+import type { Duplex } from "node:stream";
+import type { Connection, Listener } from "../connection.ts";
+import { NodeUpgrades } from "./node_upgrades.ts";
+import type { WebSocketAttachOptions } from "./websocket_options.ts";
+import { formatWebSocketUrl, type WebSocketAddress } from "./websocket_url.ts";
+
+/**
+ * Takes connections at a server of `node:http` or `node:https` that is the caller's, and stays so:
+ * closing the listener leaves the server as it was. `url` tells where it listens once it does.
+ *
+ * @throws {TypeError} when `path` does not begin with a slash.
+ *
+ * @example
+ * ```ts
+ * import { once } from "node:events";
+ * import { createServer } from "node:http";
+ * import { attach, connect } from "headrace/websocket-node";
+ *
+ * const server = createServer((_, response) => response.end("the application's own"));
+ * const listener = attach(server, { path: "/tensors" });
+ * await once(server.listen(0, "127.0.0.1"), "listening");
+ *
+ * const dialled = await connect(listener.url);
+ * const { value: accepted } = await listener.connections.getReader().read();
+ * dialled.close();
+ * accepted?.close();
+ * await listener.close();
+ * server.close();
+ * ```
+ */
+export function attach(server: Server, options: WebSocketAttachOptions = {}): Listener {
+  options.signal?.throwIfAborted();
+  return new AttachedListener(server, options);
+}
+
+class AttachedListener implements Listener {
+  readonly connections: ReadableStream<Connection>;
+  readonly #server: Server;
+  readonly #options: WebSocketAttachOptions;
+  readonly #upgrades: NodeUpgrades;
+  readonly #onEnd: () => void = () => void this.close();
+
+  constructor(server: Server, options: WebSocketAttachOptions) {
+    const { path, signal } = options;
+    if (path !== undefined && !path.startsWith("/")) {
+      throw new TypeError(`A path begins with a slash, found "${path}".`);
+    }
+    this.#server = server;
+    this.#options = options;
+    this.#upgrades = new NodeUpgrades(
+      options,
+      () => this.#address(),
+      () => this.close(),
+    );
+    this.connections = this.#upgrades.connections;
+    server.on("upgrade", this.#onUpgrade);
+    server.once("close", this.#onEnd);
+    signal?.addEventListener("abort", this.#onEnd, { once: true });
+  }
+
+  get url(): string {
+    return formatWebSocketUrl(this.#address()) + (this.#options.path ?? "");
+  }
+
+  async close(): Promise<void> {
+    this.#options.signal?.removeEventListener("abort", this.#onEnd);
+    this.#server.off("close", this.#onEnd);
+    this.#server.off("upgrade", this.#onUpgrade);
+    this.#upgrades.close();
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const { path } = this.#options;
+    if (path === undefined || request.url?.split("?")[0] === path) {
+      this.#upgrades.upgrade(request, socket, head);
+      return;
+    }
+    // Another's, if there is one; where nobody answers, it would stay open.
+    if (this.#server.listenerCount("upgrade") > 1) return;
+    socket.on("error", () => {});
+    this.#upgrades.refuse(socket, { status: 404, why: `peers are met at ${path}` });
+  };
+
+  #address(): WebSocketAddress {
+    const secure = this.#server instanceof HttpsServer;
+    const bound = this.#server.address();
+    const { address: host, port } = typeof bound === "object" && bound ? bound : NOT_BOUND;
+    return { scheme: secure ? "wss" : "ws", secure, host, port };
+  }
+}
+
+/** A server that does not listen yet, or not on a port. */
+const NOT_BOUND = { address: "localhost", port: 0 };
