@@ -34,6 +34,7 @@ export { connectionFaults, faultyConnect } from "./faulty_connect.ts";
 export { FaultyConnection, type FaultyConnectionOptions } from "./faulty_connection.ts";
 export type { WayReport } from "./faulty_way.ts";
 export { type LinkOptions, linkPlan } from "./link_plan.ts";
+export { type ListenerSubject, listenerCases } from "./listener_cases.ts";
 export { type PlanOptions, planFaults } from "./plan_faults.ts";
 export { SeededRandom } from "./seeded_random.ts";
 export {

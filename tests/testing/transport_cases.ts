@@ -1,6 +1,7 @@
 // That the cases find out what they are for.
 import { assert } from "chai";
 import type { Connection } from "../../lib/connection.ts";
+import { type ListenerSubject, listenerCases } from "../../lib/testing/listener_cases.ts";
 import {
   ConformanceError,
   type ConnectionPair,
@@ -8,6 +9,8 @@ import {
 } from "../../lib/testing/transport_cases.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
 import type { Suite } from "../harness.ts";
+import { rejection } from "../transports/conformance.ts";
+import { memoryNetwork } from "./support/memory_network.ts";
 
 /** A connection without `receive`, some of which is replaced. */
 function like(inner: Connection, other: Partial<Connection>): Connection {
@@ -82,5 +85,51 @@ export const transportCasesSuite: Suite = ({ test }) => {
     };
     const failure = await failureOf(/leave nothing open/, leaking, () => open);
     assert.match((failure as Error).message, /50 of 50 connections are still open/);
+  });
+
+  test("listener cases: an end that takes connections along, and another's reason, are found", async () => {
+    const failureIn = async (name: RegExp, subject: (open: Connection[]) => ListenerSubject) => {
+      const one = listenerCases(subject([])).find((found) => name.test(found.name));
+      return await rejection(one?.run());
+    };
+    const network = memoryNetwork();
+    const { listener } = network;
+    const connect = (_: string, signal?: AbortSignal) => network.connect(signal);
+    const passing = { listen: async () => listener, connect };
+    for (const one of listenerCases(passing).slice(0, 1)) await one.run();
+
+    const greedy = await failureIn(/leaves what was taken/, (open) => {
+      const { listener: inner, connect: dial } = memoryNetwork();
+      const close = async () => {
+        for (const end of open) end.close();
+        await inner.close();
+      };
+      const { url, connections } = inner;
+      return {
+        listen: async () => ({ url, connections, close }),
+        connect: async (_, signal) => {
+          const near = await dial(signal);
+          open.push(near);
+          return near;
+        },
+      };
+    });
+    assert.instanceOf(greedy, Error);
+    const talkative = await failureIn(/very reason/, () => {
+      const { listener: inner, connect: dial } = memoryNetwork();
+      return {
+        listen: async () => inner,
+        connect: (_, signal) =>
+          dial(signal).catch(() => {
+            throw new Error("whatever");
+          }),
+      };
+    });
+    assert.match((talkative as Error).message, /found Error: whatever, wanted \[object Object\]/);
+    const deaf = await failureIn(/wants no more/, () => {
+      const { listener: inner, connect: dial } = memoryNetwork();
+      return { listen: async () => inner, connect: (_, signal) => dial(signal) };
+    });
+    assert.instanceOf(deaf, ConformanceError);
   });
 };

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { type ListenerSubject, listenerCases } from "../../lib/testing/listener_cases.ts";
 import { type ConnectionPair, transportCases } from "../../lib/testing/transport_cases.ts";
 import type { Harness } from "../harness.ts";
 
@@ -30,5 +31,16 @@ export function transportConformance(
   const subject = { openPair, canReset: reset, ...(openCount && { openCount }) };
   for (const one of transportCases(subject)) {
     test(`${name}: ${one.name}`, one.run);
+  }
+}
+
+/** What every listener must do: the same tests for each, given a way to listen and to dial. */
+export function listenerConformance(
+  { test }: Harness,
+  name: string,
+  subject: ListenerSubject,
+): void {
+  for (const one of listenerCases(subject)) {
+    test(`${name} listener: ${one.name}`, one.run);
   }
 }

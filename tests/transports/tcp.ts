@@ -9,7 +9,7 @@ import { TransportError } from "../../lib/errors.ts";
 import type { Harness, Suite } from "../harness.ts";
 import { type TcpAdapter, tcpAdapterOf } from "./adapter.ts";
 import { makeCertificate, type TestCertificate } from "./certificate.ts";
-import { type Pair, rejection, transportConformance } from "./conformance.ts";
+import { listenerConformance, type Pair, rejection, transportConformance } from "./conformance.ts";
 
 let made: TestCertificate | undefined;
 const certificate = () => {
@@ -38,6 +38,14 @@ export const tcpSuite: Suite = (harness) => {
   } else {
     harness.test("SKIPPED, this machine has no ::1: tcp over IPv6", () => {});
   }
+  listenerConformance(harness, "tcp", {
+    listen: () => adapter.listen("tcp://127.0.0.1:0"),
+    connect: (url, signal) => adapter.connect(url, { signal }),
+  });
+  listenerConformance(harness, "tls", {
+    listen: () => adapter.listen("tls://127.0.0.1:0", certificate()),
+    connect: (url, signal) => adapter.connect(url, { signal, ca: certificate().cert }),
+  });
   dialling(harness, adapter);
   lending(harness, adapter);
   leftovers(harness);

@@ -15,7 +15,14 @@ import { assertRejects } from "../rejects.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
 import { tcpAdapterOf } from "./adapter.ts";
 import { makeCertificate } from "./certificate.ts";
-import { type Pair, quiet, rejection, transportConformance, turn } from "./conformance.ts";
+import {
+  listenerConformance,
+  type Pair,
+  quiet,
+  rejection,
+  transportConformance,
+  turn,
+} from "./conformance.ts";
 import { type WebSocketAdapter, webSocketAdapterOf } from "./websocket_adapter.ts";
 
 const MiB = 1024 * 1024;
@@ -30,6 +37,10 @@ export const webSocketSuite: Suite = (harness) => {
     return [far, near];
   };
   transportConformance(harness, "websocket, accepted end first", swapped, { reset: true });
+  listenerConformance(harness, "websocket", {
+    listen: () => adapter.listen(URL_HERE),
+    connect: (url, signal) => adapter.connect(url, { signal }),
+  });
   session(harness, adapter);
   hostility(harness, adapter);
   listening(harness, adapter);

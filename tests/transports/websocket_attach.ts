@@ -4,6 +4,7 @@ import { assert } from "chai";
 import { SUBPROTOCOL } from "../../lib/transports/message_socket.ts";
 import { attach, connect } from "../../lib/transports/websocket_node.ts";
 import type { Suite } from "../harness.ts";
+import { listenerConformance } from "./conformance.ts";
 
 /** A server of the application's own, for as long as the body runs. */
 async function withServer(body: (server: ReturnType<typeof createServer>) => Promise<void>) {
@@ -37,8 +38,23 @@ async function statusOf(url: string, headers: Record<string, string> = {}): Prom
   return response.statusCode ?? 0;
 }
 
-export const webSocketAttachSuite: Suite = ({ test, runtime }) => {
+export const webSocketAttachSuite: Suite = (harness) => {
+  const { test, runtime } = harness;
   if (!runtime.startsWith("node")) return;
+  listenerConformance(harness, "websocket, attached", {
+    listen: async () => {
+      const server = createServer((_, response) => response.writeHead(404).end());
+      await once(server.listen(0, "127.0.0.1"), "listening");
+      const listener = attach(server);
+      const { connections } = listener;
+      const close = async () => {
+        await listener.close();
+        server.close();
+      };
+      return { url: listener.url, connections, close };
+    },
+    connect: (url, signal) => connect(url, { signal }),
+  });
   test("websocket: attached to a server, takes its path and leaves the rest to it (node only)", () =>
     withServer(async (server) => {
       const errors: Error[] = [];
