@@ -11,6 +11,9 @@ import { root, run } from "./workspace.ts";
 /** The runtimes that each must be able to talk to each. */
 export const PAIRED_RUNTIMES: readonly string[] = ["node20", "node26", "deno", "bun"];
 
+/** What a URL to listen on begins with, for each transport that all of them have. */
+export const PAIRED_SCHEMES: readonly string[] = ["tcp", "ws"];
+
 /** How long one pull may take before it counts as hanging. */
 const PULL_LIMIT_MS = 60_000;
 
@@ -57,8 +60,9 @@ interface Server {
 }
 
 /** It ends with this process at the latest: its standard input is a pipe from here. */
-async function serve(runtime: Runtime, folder: string): Promise<Server> {
-  const args = ["serve", folder, "--listen", "tcp://127.0.0.1:0", "--until-stdin-closes", "--json"];
+async function serve(runtime: Runtime, folder: string, scheme: string): Promise<Server> {
+  const listen = ["--listen", `${scheme}://127.0.0.1:0`];
+  const args = ["serve", folder, ...listen, "--until-stdin-closes", "--json"];
   const child: ChildProcess = spawn(runtime.command, [...headrace(runtime), ...args], {
     stdio: ["pipe", "pipe", "inherit"],
   });
@@ -97,15 +101,17 @@ async function differenceOf(wanted: string, found: string): Promise<string | und
  * Pulls the model in a folder in every pairing of the runtimes, one after the other.
  *
  * @param outputs A folder for what arrives.
+ * @param scheme The transport, one of {@linkcode PAIRED_SCHEMES}.
  */
 export async function pullInEveryPairing(
   runtimes: readonly Runtime[],
   model: string,
   outputs: string,
+  scheme: string,
 ): Promise<Pairing[]> {
   const pairings: Pairing[] = [];
   for (const server of runtimes) {
-    const { url, close } = await serve(server, model);
+    const { url, close } = await serve(server, model, scheme);
     try {
       for (const client of runtimes) {
         const output = join(outputs, `${server.name}-${client.name}`);

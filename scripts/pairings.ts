@@ -1,7 +1,13 @@
 // Pulls the model of real weights between all runtimes: npm run build && node dist/scripts/pairings.js
 import { join } from "node:path";
 import { makeWeights } from "../lib/cli/demo_weights.ts";
-import { findPaired, pairingTable, pullInEveryPairing } from "./pairing.ts";
+import {
+  findPaired,
+  PAIRED_SCHEMES,
+  type Pairing,
+  pairingTable,
+  pullInEveryPairing,
+} from "./pairing.ts";
 import { installRuntimes } from "./runtimes.ts";
 import { withScratchFolder } from "./workspace.ts";
 
@@ -10,15 +16,19 @@ await withScratchFolder(async (folder) => {
   const { found, missing } = await findPaired();
   const model = join(folder, "weights");
   const { tensors, bytes, files } = await makeWeights(model, { shards: 3 });
-  const pairings = await pullInEveryPairing(found, model, join(folder, "pulled"));
   console.log(
     `${tensors} tensors, ${bytes} bytes in ${files.length} files, compared byte for byte`,
   );
-  console.log(pairingTable(pairings));
-  for (const { server, client, fault } of pairings) {
-    if (fault !== undefined) console.log(`FAILED  ${server} to ${client}: ${fault}`);
+  const all: Pairing[] = [];
+  for (const scheme of PAIRED_SCHEMES) {
+    const pairings = await pullInEveryPairing(found, model, join(folder, scheme), scheme);
+    console.log(`\nover ${scheme}://\n${pairingTable(pairings)}`);
+    for (const { server, client, fault } of pairings) {
+      if (fault !== undefined) console.log(`FAILED  ${server} to ${client}: ${fault}`);
+    }
+    all.push(...pairings);
   }
   for (const name of missing) console.log(`MISSING ${name}: COULD NOT BE HAD ON THIS MACHINE`);
-  const failed = pairings.some(({ fault }) => fault !== undefined);
+  const failed = all.some(({ fault }) => fault !== undefined);
   process.exitCode = failed || missing.length > 0 ? 1 : 0;
 });
