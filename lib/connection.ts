@@ -47,9 +47,12 @@ export interface Connection {
 }
 
 /** One further byte path of a connection, in order by itself. */
-export interface Duplex {
-  readonly readable: ReadableStream<Uint8Array>;
-  readonly writable: WritableStream<Uint8Array>;
+export interface Duplex extends Pick<Connection, "readable" | "writable" | "receive"> {
+  /**
+   * Where a transport has it: what is written goes before what other lanes of lower priority have
+   * written and not sent, 0 to 255.
+   */
+  prioritise?(priority: number): void;
 }
 
 /** Further byte paths beside a connection's own, where a transport has such: order holds within each only. */

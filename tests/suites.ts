@@ -28,6 +28,7 @@ import { pullStoppedSuite } from "./cli/pull_stopped.ts";
 import { pushSuite } from "./cli/push.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { serveHttpSuite } from "./cli/serve_http.ts";
+import { serveHttpsSuite } from "./cli/serve_https.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
 import { deflateSuite } from "./codec/deflate.ts";
@@ -128,6 +129,7 @@ import { shaperSuite } from "./testing/shaper.ts";
 import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
 import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { transportCasesSuite } from "./testing/transport_cases.ts";
+import { firstConnectedSuite } from "./transports/first_connected.ts";
 import { httpHandlerSuite } from "./transports/http_handler.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { messageLinkSuite } from "./transports/message_link.ts";
@@ -135,6 +137,8 @@ import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
 import { webSocketSuite } from "./transports/websocket.ts";
 import { webSocketAttachSuite } from "./transports/websocket_attach.ts";
+import { webTransportSuite } from "./transports/webtransport.ts";
+import { webTransportRecordsSuite } from "./transports/webtransport_records.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
 import { controlSuite } from "./wire/control.ts";
 import { frameParserSuite } from "./wire/frame_parser.ts";
@@ -217,6 +221,8 @@ export const portableSuites: readonly Suite[] = [
   memorySuite,
   httpHandlerSuite,
   messageLinkSuite,
+  firstConnectedSuite,
+  webTransportRecordsSuite,
   seededRandomSuite,
   planFaultsSuite,
   faultCursorSuite,
@@ -265,6 +271,7 @@ export const ioSuites: readonly Suite[] = [
   checksSuite,
   tcpSuite,
   webSocketSuite,
+  webTransportSuite,
   webSocketAttachSuite,
   faultProxySuite,
   tortureRunsSuite,
@@ -290,6 +297,7 @@ export const ioSuites: readonly Suite[] = [
   pullFaultsSuite,
   serveGarbageSuite,
   serveHttpSuite,
+  serveHttpsSuite,
   pairingsSuite,
   acceptStoreSuite,
   pushSuite,

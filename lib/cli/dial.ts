@@ -4,7 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import { ConfigError } from "../errors.ts";
 import { TensorPeer } from "../session/peer.ts";
 import type { TensorPeerOptions } from "../session/peer_options.ts";
-import { transportOf } from "./runtime.ts";
+import { connectorOf } from "./runtime.ts";
 import { readToken } from "./token.ts";
 
 /** The arguments of verbs that dial. */
@@ -26,8 +26,7 @@ export async function dialPeer(
     ...(ca !== undefined && { ca }),
     ...(args.pin !== undefined && { pinSha256: args.pin }),
   };
-  const { connect } = await transportOf(url, tls);
-  return new TensorPeer((signal) => connect(url, { signal, ...tls }), {
+  return new TensorPeer(await connectorOf(url, tls), {
     ...peerOptions(settings),
     ...(token !== undefined && { token }),
   });

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage } from "citty";
+import { certCommand } from "./cert_command.ts";
 import type { Command } from "./command.ts";
 import { configCommand } from "./config_command.ts";
 import { demoCommand } from "./demo_command.ts";
@@ -17,6 +18,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   pull: pullCommand,
   push: pushCommand,
   ls: lsCommand,
+  cert: certCommand,
   config: configCommand,
   demo: demoCommand,
 };

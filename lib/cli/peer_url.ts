@@ -9,21 +9,27 @@ export interface PeerUrl {
 }
 
 /**
- * Reads `tcp://HOST:PORT[/MODEL[/PARTITION[/TENSOR]]]`, or the same with `tls`, `ws` or `wss`.
+ * Reads `tcp://HOST:PORT[/MODEL[/PARTITION[/TENSOR]]]`, or the same with `tls`, `ws`, `wss` or
+ * `https`; `#sha256=` and a certificate's hash may follow.
  *
  * @throws {UsageError} for anything else.
  */
 export function parsePeerUrl(text: string): PeerUrl {
   // The path is cut off by hand: `URL` would resolve `..` and so change names.
-  const match = /^([a-z][a-z0-9+.-]*:\/\/[^/?#]+)(?:\/([^?#]*))?$/i.exec(text);
+  const match = /^([a-z][a-z0-9+.-]*:\/\/[^/?#]+)(?:\/([^?#]*))?(#sha256=[0-9a-f]{64})?$/i.exec(
+    text,
+  );
   if (!match) {
     throw new UsageError(
       `"${text}" is not the URL of a peer; write tcp://HOST:PORT or tcp://HOST:PORT/MODEL/PARTITION/TENSOR`,
     );
   }
-  const [, url = "", path = ""] = match;
-  if (!/^(tcp|tls|ws|wss):/i.test(url)) {
-    throw new UsageError(`Cannot dial ${url}: only tcp://, tls://, ws:// and wss:// are known`);
+  const [, place = "", path = "", pin = ""] = match;
+  const url = `${place}${pin}`;
+  if (!/^(tcp|tls|ws|wss|https):/i.test(place)) {
+    throw new UsageError(
+      `Cannot dial ${place}: only tcp://, tls://, ws://, wss:// and https:// are known`,
+    );
   }
   try {
     return { url, pattern: parsePattern(path.replace(/\/$/, "")) };

@@ -1,4 +1,5 @@
-import type { Connection, Listener } from "../connection.ts";
+import type { Connect, Connection, Listener } from "../connection.ts";
+import { firstConnected } from "../transports/first_connected.ts";
 import type { TcpConnectOptions, TcpListenOptions } from "../transports/tcp_options.ts";
 import { UsageError } from "./describe_error.ts";
 
@@ -19,28 +20,78 @@ interface Transport {
 }
 
 /**
- * The transport that a URL names, as the runtime has it.
+ * How to dial a URL, as the runtime can: `https://` by WebTransport where there is one, and by
+ * WebSocket where that does not get through.
  *
- * @throws {UsageError} for a certificate that a WebSocket cannot be held to.
+ * @throws {UsageError} for a certificate that the transport cannot be held to.
  */
-export async function transportOf(url: string, { ca, pinSha256 }: Trust = {}): Promise<Transport> {
-  if (!/^(ws|http)s?:/i.test(url)) return tcpTransport();
-  if (ca !== undefined || pinSha256 !== undefined) {
-    throw new UsageError(
-      `${url} is trusted as the runtime trusts web servers: --ca and --pin are for tls://`,
-    );
+export async function connectorOf(
+  url: string,
+  trust: Pick<Trust, "ca" | "pinSha256"> = {},
+): Promise<Connect> {
+  const { href, pin } = unpinned(url);
+  const { ca, pinSha256 = pin } = trust;
+  const wanted = { ...(ca !== undefined && { ca }), ...(pinSha256 !== undefined && { pinSha256 }) };
+  if (/^(tcp|tls):/i.test(url)) {
+    const { connect } = await tcpTransport();
+    return (signal) => connect(href, { signal, ...wanted });
   }
-  return webSocketTransport();
+  const isTrusting = ca !== undefined || pinSha256 !== undefined;
+  const ways: Connect[] = [];
+  if (/^https:/i.test(url) && ca === undefined && "WebTransport" in globalThis) {
+    const { connect } = await import("../transports/webtransport.ts");
+    const pinned = pinSha256 === undefined ? href : `${href}#sha256=${pinSha256}`;
+    ways.push((signal) => connect(pinned, { signal }));
+  }
+  if (!isTrusting || runtimeName() === "node") {
+    const { connect } = await webSocketTransport();
+    const socketUrl = href.replace(/^http/i, "ws");
+    ways.push((signal) => connect(socketUrl, { signal, ...wanted }));
+  }
+  if (ways.length > 0) return firstConnected(ways);
+  throw new UsageError(
+    `${url} cannot be held to a certificate of yours in this runtime: use tls://, or run headrace in Node`,
+  );
+}
+
+/**
+ * Listens at a URL, as the runtime can: `https://` is WebSocket and plain requests on TCP, and
+ * where the runtime has it WebTransport on the same port of UDP.
+ */
+export async function listenOn(url: string, options: Proof): Promise<Listener[]> {
+  if (!/^(ws|http)s?:/i.test(url)) return [await (await tcpTransport()).listen(url, options)];
+  const { fetch: _, origins: _origins, ...rest } = options;
+  const listener = await (await webSocketTransport()).listen(url, options);
+  const { Deno } = globalThis as { Deno?: { QuicEndpoint?: unknown } };
+  if (!/^https:/i.test(url) || !Deno?.QuicEndpoint) return [listener];
+  const { listen } = await import("../transports/webtransport_deno.ts");
+  try {
+    return [listener, await listen(listener.url, rest)];
+  } catch (error) {
+    await listener.close();
+    throw error;
+  }
+}
+
+/** A URL without the pin that it may end with. */
+function unpinned(url: string): { readonly href: string; readonly pin?: string } {
+  const [href = "", pin] = url.split("#sha256=");
+  return { href, ...(pin !== undefined && { pin }) };
+}
+
+function runtimeName(): "deno" | "bun" | "node" {
+  if ("Deno" in globalThis) return "deno";
+  return "Bun" in globalThis ? "bun" : "node";
 }
 
 function tcpTransport(): Promise<Transport> {
-  if ("Deno" in globalThis) return import("../transports/tcp_deno.ts");
-  if ("Bun" in globalThis) return import("../transports/tcp_bun.ts");
+  if (runtimeName() === "deno") return import("../transports/tcp_deno.ts");
+  if (runtimeName() === "bun") return import("../transports/tcp_bun.ts");
   return import("../transports/tcp_node.ts");
 }
 
 function webSocketTransport(): Promise<Transport> {
-  if ("Deno" in globalThis) return import("../transports/websocket_deno.ts");
-  if ("Bun" in globalThis) return import("../transports/websocket_bun.ts");
+  if (runtimeName() === "deno") return import("../transports/websocket_deno.ts");
+  if (runtimeName() === "bun") return import("../transports/websocket_bun.ts");
   return import("../transports/websocket_node.ts");
 }

@@ -20,7 +20,7 @@ import { checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "./listen_polic
 import { loadSettings } from "./load_settings.ts";
 import { isOwnFault, loggedStore } from "./logged_store.ts";
 import type { Report } from "./report.ts";
-import { transportOf } from "./runtime.ts";
+import { listenOn } from "./runtime.ts";
 import { stdinEnd } from "./stdin_end.ts";
 import { checkpointLimits, sweepPushes } from "./sweep_outputs.ts";
 import { isSameToken, readToken } from "./token.ts";
@@ -66,7 +66,7 @@ export const serveCommand: Command = defineVerb({
     cert: {
       type: "string",
       valueHint: "FILE",
-      description: "The certificate chain for tls://, wss:// and https:// (PEM)",
+      description: "The certificate chain for tls://, wss:// and https:// (PEM), as cert makes it",
     },
     key: { type: "string", valueHint: "FILE", description: "The certificate's private key (PEM)" },
     insecure: { type: "boolean", description: "Allow listening off loopback without token or TLS" },
@@ -110,12 +110,12 @@ export const serveCommand: Command = defineVerb({
         args.accept === undefined ? undefined : sweepEveryHour(args.accept, settings, report);
       try {
         for (const url of urls) {
-          const { listen } = await transportOf(url);
           const rules = { hosts: [hostOf(url)], origins };
           const isHttp = store !== undefined && /^https?:/i.test(url);
           const fetch = isHttp && createHandler({ store, digests, ...authorised, ...rules });
-          const listener = await listen(url, { ...tls, signal, ...rules, ...(fetch && { fetch }) });
-          listeners.push(listener);
+          const proof = { ...tls, signal, ...rules, ...(fetch && { fetch }) };
+          const opened = await listenOn(url, proof);
+          listeners.push(...opened);
           const peer = (): TensorPeerOptions => ({
             ...peerOptions(settings),
             ...(store && { store: loggedStore(store) }),
@@ -125,9 +125,11 @@ export const serveCommand: Command = defineVerb({
             onTransfer: (transfer) => tellTransfer(report, transfer),
           });
           const onEnd: NonNullable<PeerHostOptions["onEnd"]> = (...end) => tellEnd(report, ...end);
-          hosts.push(new PeerHost(listener.connections, { peer, onEnd }));
+          for (const { connections } of opened) {
+            hosts.push(new PeerHost(connections, { peer, onEnd }));
+          }
         }
-        const listening = listeners.map((listener) => listener.url);
+        const listening = [...new Set(listeners.map((listener) => listener.url))];
         report.event(
           { event: "listening", urls: listening },
           `Serving ${[...(store?.models ?? []), ...(accepted ? [`pushes into ${args.accept}`] : [])].join(", ")} on ${listening.join(", ")}`,

@@ -152,6 +152,8 @@ class LaneWriter {
       return;
     }
     flow.lane = this.#lane.index;
+    // The first lane's control frames go before all data, whatever its priority.
+    if (this.#lane.index > 0) this.#lane.prioritise(flow.priority);
     const { front, data, onWritten } = piece;
     const bytes = front.byteLength + (data?.byteLength ?? 0);
     if (bytes < PACKED_BELOW_BYTES) {

@@ -19,18 +19,21 @@ export class FrameLane {
   readonly flight: InFlight = new InFlight();
   /** Tells when something may have room again, and when the link is over. */
   readonly room: News = new News();
+  readonly #duplex: Pick<Duplex, "prioritise">;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #clock: Clock;
+  #priority: number | undefined;
   #sentBytes = 0;
   #isClosing = false;
   #isPongQueued = false;
   /** The last ping that is not answered yet. */
   #pingHeard: number | undefined;
 
-  constructor(index: number, writable: Duplex["writable"], clock: Clock) {
+  constructor(index: number, duplex: Pick<Duplex, "writable" | "prioritise">, clock: Clock) {
     this.index = index;
+    this.#duplex = duplex;
     this.#clock = clock;
-    this.#writer = writable.getWriter();
+    this.#writer = duplex.writable.getWriter();
     this.#writer.closed.catch(() => {});
   }
 
@@ -69,6 +72,13 @@ export class FrameLane {
     }
     this.flight.sent(this.#sentBytes, this.#clock.now());
     return last;
+  }
+
+  /** What is written from now on has this priority among lanes, where the transport knows such. */
+  prioritise(priority: number): void {
+    if (priority === this.#priority) return;
+    this.#priority = priority;
+    this.#duplex.prioritise?.(priority);
   }
 
   /** Asks the other end how much has come, by a ping behind all that is queued. */

@@ -112,7 +112,7 @@ export class FrameLink {
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#clock = options.clock ?? systemClock;
     this.#heardAt = this.#clock.now();
-    this.first = new FrameLane(0, connection.writable, this.#clock);
+    this.first = new FrameLane(0, connection, this.#clock);
     this.#lanes = [this.first];
     options.handler.attach?.(this);
     this.first.closed.catch((error) => this.close(error));
@@ -283,7 +283,7 @@ export class FrameLink {
       const { laneKey, maxLanes = 1 } = await this.#greeted.promise;
       for (let index = 1; laneKey && index < Math.min(maxLanes, this.#limits.maxLanes); index++) {
         const duplex = await lanes.open();
-        const lane = new FrameLane(index, duplex.writable, this.#clock);
+        const lane = new FrameLane(index, duplex, this.#clock);
         await lane.write(encodePreamble(), encodeMessage("lane", 0, { lane: index, key: laneKey }));
         void this.#read(duplex, lane);
         this.#addLane(lane);
@@ -302,7 +302,7 @@ export class FrameLink {
       if (!isFree || !equalBytes(key, this.#laneKey)) {
         throw new ProtocolError(`Lane ${index} is not one of this connection`);
       }
-      lane = new FrameLane(index, duplex.writable, this.#clock);
+      lane = new FrameLane(index, duplex, this.#clock);
       lane.write(encodePreamble()).catch(() => {});
       this.#addLane(lane);
       return lane;
@@ -321,7 +321,7 @@ export class FrameLink {
    * @param begin Takes the first frame of a lane that is not known yet.
    */
   async #read(
-    source: Pick<Connection, "readable" | "receive">,
+    source: Pick<Duplex, "readable" | "receive">,
     known: FrameLane | undefined,
     begin?: (header: FrameHeader, payload: Uint8Array) => FrameLane,
   ): Promise<void> {

@@ -4,7 +4,7 @@ import type { Connection, Listener } from "../connection.ts";
 import { respond } from "./node_responder.ts";
 import { NodeUpgrades } from "./node_upgrades.ts";
 import { tcpError } from "./tcp_errors.ts";
-import { requireCertificate } from "./tcp_options.ts";
+import { requireCertificate, type TcpConnectOptions } from "./tcp_options.ts";
 import { connectWebSocket } from "./websocket_connect.ts";
 import type {
   WebSocketConnectOptions,
@@ -24,10 +24,15 @@ export type {
   WebSocketListenOptions,
 } from "./websocket_options.ts";
 
+/** How to dial in Node. */
+export interface NodeWebSocketConnectOptions
+  extends WebSocketConnectOptions,
+    Pick<TcpConnectOptions, "ca" | "pinSha256"> {}
+
 /**
  * Dials `ws://HOST:PORT` or `wss://HOST:PORT` in Node, by the package `ws`.
  *
- * @throws {TypeError} when the URL is not such an address.
+ * @throws {TypeError} when the URL is not such an address or the pin is not a SHA-256.
  * @throws {TransportError} when there is no connection. When `signal` is aborted, what is thrown is
  * `signal.reason`.
  *
@@ -45,15 +50,21 @@ export type {
  */
 export async function connect(
   url: string | URL,
-  options: WebSocketConnectOptions = {},
+  options: NodeWebSocketConnectOptions = {},
 ): Promise<Connection> {
-  const Implementation = options.WebSocket ?? (await ownImplementation());
-  return connectWebSocket(url, options, Implementation);
-}
-
-async function ownImplementation(): Promise<WebSocketConstructor> {
-  const { WebSocket } = await import("ws");
-  return WebSocket as unknown as WebSocketConstructor;
+  const { ca, pinSha256, WebSocket } = options;
+  if (WebSocket) return connectWebSocket(url, options, WebSocket);
+  if (ca === undefined && pinSha256 === undefined) {
+    const { WebSocket: Plain } = await import("ws");
+    return connectWebSocket(url, options, Plain as unknown as WebSocketConstructor);
+  }
+  const { trustingWebSocket } = await import("./trusting_websocket.ts");
+  const { Implementation, refusal } = trustingWebSocket(String(url), options);
+  try {
+    return await connectWebSocket(url, options, Implementation);
+  } catch (error) {
+    throw refusal() ?? error;
+  }
 }
 
 /**

@@ -5,8 +5,8 @@ import { assert } from "chai";
 import { AcceptStore } from "../../lib/cli/accept_store.ts";
 import { type PushSummary, push } from "../../lib/cli/push.ts";
 import type { Report } from "../../lib/cli/report.ts";
-import { transportOf } from "../../lib/cli/runtime.ts";
-import type { Connection } from "../../lib/connection.ts";
+import { connectorOf, listenOn } from "../../lib/cli/runtime.ts";
+import type { Connection, Listener } from "../../lib/connection.ts";
 import { encodeHeader } from "../../lib/formats/safetensors/encode_header.ts";
 import { PeerHost } from "../../lib/session/host.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
@@ -70,8 +70,7 @@ export async function withAccepting(
   folder: string | undefined,
   body: (accepting: Accepting) => Promise<void>,
 ): Promise<void> {
-  const { listen } = await transportOf("tcp:");
-  const listener = await listen("tcp://127.0.0.1:0");
+  const [listener] = (await listenOn("tcp://127.0.0.1:0", {})) as [Listener];
   const store = folder === undefined ? undefined : new AcceptStore(folder);
   let arrived = 0;
   const onTransfer = (transfer: Transfer) => {
@@ -114,8 +113,8 @@ export function dialling(
   const retry = { baseDelayMs: 10, maxRetries: 3 };
   const peer = new TensorPeer(
     async (signal) => {
-      const { connect } = await transportOf("tcp:");
-      const connection = await connect(url, signal ? { signal } : {});
+      const connect = await connectorOf(url);
+      const connection = await connect(signal);
       connections.push(connection);
       return connection;
     },

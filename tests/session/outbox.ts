@@ -31,7 +31,7 @@ export const outboxSuite: Suite = ({ test }) => {
         write: (bytes) => void written.push(...bytes),
       });
       const outbox = new Outbox(clock, new PriorityScheduler<Flow>());
-      outbox.addLane(new FrameLane(0, writable, clock), () => false);
+      outbox.addLane(new FrameLane(0, { writable }, clock), () => false);
       outbox.enter(new Frames(Uint8Array.of(1), Uint8Array.of(2)));
       await turns(steps);
       outbox.enter(new Frames(Uint8Array.of(3)));

@@ -10,6 +10,7 @@ import { TensorPeer } from "../../lib/session/peer.ts";
 import { MESSAGE_WINDOW_BYTES } from "../../lib/transports/message_link.ts";
 import { SUBPROTOCOL } from "../../lib/transports/message_socket.ts";
 import type { WebSocketConstructor } from "../../lib/transports/websocket.ts";
+import * as node from "../../lib/transports/websocket_node.ts";
 import type { Harness, Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
@@ -44,6 +45,7 @@ export const webSocketSuite: Suite = (harness) => {
   session(harness, adapter);
   hostility(harness, adapter);
   listening(harness, adapter);
+  trust(harness);
 };
 
 /** A listener, for as long as the body runs. */
@@ -186,6 +188,33 @@ function hostility({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
       },
       { origins: ["https://app.example"], hosts: ["peer.example"] },
     );
+  });
+}
+
+function trust({ test, runtime }: Harness): void {
+  if (!runtime.startsWith("node")) return;
+  test("websocket: an authority or one certificate can be trusted, and no other", async () => {
+    const { cert, key, sha256 } = makeCertificate();
+    const listener = await node.listen("wss://127.0.0.1:0", { cert, key });
+    const taking = listener.connections.getReader();
+    for (const trusted of [{ ca: cert }, { pinSha256: sha256 }]) {
+      const [near, { value: far }] = await Promise.all([
+        node.connect(listener.url, trusted),
+        taking.read(),
+      ]);
+      near.close();
+      far?.close();
+    }
+    const { ca: other, pin } = { ca: makeCertificate().cert, pin: "0".repeat(64) };
+    await assertRejects(
+      () => node.connect(listener.url, { pinSha256: pin }),
+      TransportError,
+      new RegExp(`has the SHA-256 ${sha256}, wanted ${pin}`),
+    );
+    await assertRejects(() => node.connect(listener.url, { ca: other }), TransportError, /./);
+    await assertRejects(() => node.connect(listener.url), TransportError, /self-signed/);
+    await assertRejects(() => node.connect(listener.url, { pinSha256: "12" }), TypeError, /64/);
+    await listener.close();
   });
 }
 
