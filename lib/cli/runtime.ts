@@ -37,6 +37,11 @@ export async function connectorOf(
     return (signal) => connect(href, { signal, ...wanted });
   }
   const isTrusting = ca !== undefined || pinSha256 !== undefined;
+  if (isTrusting && /^ws:/i.test(url)) {
+    throw new UsageError(
+      `${url} has no certificate: --ca and --pin are for tls://, wss:// and https://`,
+    );
+  }
   const ways: Connect[] = [];
   if (/^https:/i.test(url) && ca === undefined && "WebTransport" in globalThis) {
     const { connect } = await import("../transports/webtransport.ts");
