@@ -30,6 +30,7 @@ import {
 } from "../wire/pages.ts";
 import { Dialler } from "./dialler.ts";
 import { FrameLink, type LinkHandler } from "./frame_link.ts";
+import { pipesHearErrors } from "./pipes_hear_errors.ts";
 import { isSafe, ReplayBuffer } from "./replay_buffer.ts";
 import { type ReplayEntry, replayEntryOf } from "./replay_entry.ts";
 
@@ -130,6 +131,8 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   #isReceived = false;
   #failure: { readonly error: unknown } | undefined;
   #controller: WritableStreamDefaultController | undefined;
+  /** Whether a write or the close is under way: that tells of a failure by itself. */
+  #isBusy = false;
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason);
 
   constructor(connect: Connect, policy: RetryPolicy, options: RetryingWriterOptions) {
@@ -158,11 +161,14 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
 
   /** A sink that fails by itself is not aborted by its stream: what is open must be let go here. */
   async write(frame: Uint8Array): Promise<void> {
+    this.#isBusy = true;
     try {
       await this.#write(frame);
     } catch (error) {
       this.#fail(error);
       throw error;
+    } finally {
+      this.#isBusy = false;
     }
   }
 
@@ -193,6 +199,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   }
 
   async close(): Promise<void> {
+    this.#isBusy = true;
     if (!this.#complete) {
       this.#fail(new TypeError("The transfer ended before its complete frame"));
     }
@@ -439,10 +446,15 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     this.#failure = { error };
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#received.reject(error);
-    this.#controller?.error(error);
+    if (!this.#isBusy) void this.#failIdle(error);
     this.#link?.close(error);
     this.#dialler.close(error);
     this.#news.tell();
+  }
+
+  /** Where pipes do not hear it, the next write or the close tells. */
+  async #failIdle(error: unknown): Promise<void> {
+    if (await pipesHearErrors()) this.#controller?.error(error);
   }
 
   #throwIfFailed(): void {

@@ -65,9 +65,15 @@ export const pullSuite: Suite = ({ test }) => {
         await assertSameFolder(out, source);
       }
       const pinned = await lab.run(["ls", urls[0] as string, "--pin", "0".repeat(64)]);
-      assert.match(errorOf(pinned, 2).message as string, /has no certificate: --ca and --pin are for tls:/);
+      assert.match(
+        errorOf(pinned, 2).message as string,
+        /has no certificate: --ca and --pin are for tls:/,
+      );
       const other = await lab.run(["ls", "quic://127.0.0.1:1"]);
-      assert.match(errorOf(other, 2).message as string, /tcp:\/\/, tls:\/\/, ws:\/\/, wss:\/\/ and https:/);
+      assert.match(
+        errorOf(other, 2).message as string,
+        /tcp:\/\/, tls:\/\/, ws:\/\/, wss:\/\/ and https:/,
+      );
     }));
 
   test("headrace pull: a file, a tensor or what a wildcard names comes as a file of that format", () =>

@@ -1,6 +1,7 @@
-// Hands the suites to a runtime's own test runner; the files beside this one say which.
+// Hands all suites to a runtime's own test runner; the files beside this one say which.
 import type { Harness } from "../harness.ts";
-import { ioSuites, portableSuites } from "../suites.ts";
+import { ioSuites } from "../io_suites.ts";
+import { portableSuites } from "../portable_suites.ts";
 
 /** A test that takes longer hangs; it fails under its name instead of stopping the run. */
 export const TEST_TIMEOUT_MS = 120_000;

@@ -1,4 +1,3 @@
-import process from "node:process";
 import { type ListenerSubject, listenerCases } from "../../lib/testing/listener_cases.ts";
 import { type ConnectionPair, transportCases } from "../../lib/testing/transport_cases.ts";
 import type { Harness } from "../harness.ts";
@@ -17,6 +16,7 @@ export interface TransportTraits {
 /** Sockets that are open in this process, where the runtime tells. */
 function openSockets(runtime: string): (() => number) | undefined {
   if (!runtime.startsWith("node")) return undefined;
+  const { process } = globalThis;
   return () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
 }
 

@@ -34,9 +34,9 @@ export async function rejection(promise: Promise<unknown> | undefined): Promise<
   throw new ConformanceError("The promise was kept, but should have been rejected.");
 }
 
-/** One pass of the event loop. */
+/** One pass of the event loop, in which a millisecond goes by: some runtimes turn without time passing. */
 export function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+  return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 /** Waits until a count has not moved for many passes of the event loop. */

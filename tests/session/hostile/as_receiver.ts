@@ -59,7 +59,7 @@ export const hostileReceiverSuite: Suite = ({ test }) => {
       ];
       for (const frame of early) {
         const attack = await scene.greeted();
-        await attack.stranger.send(asks(), frame);
+        await attack.stranger.send(join(asks(), frame));
         await attack.cutOff(ProtocolError, /before (the offer|it accepted)/);
       }
       for (const frame of early.slice(3)) {

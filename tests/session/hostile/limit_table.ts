@@ -33,7 +33,7 @@ const SHOWN_BY: Readonly<Record<keyof Limits, string>> = {
   stallTimeoutMs:
     "hostile: whoever asks for much and reads nothing is sent little, and is cut off after a while",
   returnTimeoutMs: "link: an end that does not come back in time is given up",
-  connectTimeoutMs: "tcp: a dial that takes too long is given up",
+  connectTimeoutMs: "dial: what takes longer than connectTimeoutMs is given up",
   maxListEntries: "hostile: a listing that does not end is given up",
   maxSafetensorsHeaderBytes:
     "safetensors header: a length is checked before anything is allocated for it",

@@ -1,52 +1,21 @@
-// Every suite that runs in every runtime, in the order of lib/'s rooms.
-
-import {
-  fileCheckpointStoreSuite,
-  memoryCheckpointStoreSuite,
-} from "./checkpoint/checkpoint_stores.ts";
-import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
-import { fileHandlesSuite } from "./checkpoint/file_handles.ts";
+// Needs nothing but what every runtime has.
 import { fileNameSuite } from "./checkpoint/file_name.ts";
 import { journalSuite } from "./checkpoint/journal.ts";
 import { ledgerSuite } from "./checkpoint/ledger.ts";
-import { lockSuite } from "./checkpoint/lock.ts";
-import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
-import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { stagedSinkSuite } from "./checkpoint/staged_sink.ts";
-import { sweepCheckpointsSuite } from "./checkpoint/sweep_checkpoints.ts";
 import { sweepPlanSuite } from "./checkpoint/sweep_plan.ts";
-import { acceptStoreSuite } from "./cli/accept_store.ts";
-import { configCommandSuite } from "./cli/config_command.ts";
-import { demoSuite } from "./cli/demo.ts";
-import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
-import { pullSuite } from "./cli/pull.ts";
-import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
-import { pullFaultsSuite } from "./cli/pull_faults.ts";
-import { pullKilledSuite } from "./cli/pull_killed.ts";
-import { pullStoppedSuite } from "./cli/pull_stopped.ts";
-import { pushSuite } from "./cli/push.ts";
-import { serveGarbageSuite } from "./cli/serve_garbage.ts";
-import { serveHttpSuite } from "./cli/serve_http.ts";
-import { serveHttpsSuite } from "./cli/serve_https.ts";
-import { smallPartsSuite } from "./cli/small_parts.ts";
-import { sweepsSuite } from "./cli/sweeps.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
-import { realWeightsSuite } from "./codec/real_weights.ts";
 import { jsonFaultSuite } from "./config/json_fault.ts";
 import { quantitySuite } from "./config/quantity.ts";
 import { resolveSettingsSuite } from "./config/resolve_settings.ts";
 import { spellingSuite } from "./config/spelling.ts";
-import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsHeaderSuite } from "./formats/safetensors/header.ts";
 import { shardIndexSuite } from "./formats/safetensors/shard_index.ts";
 import { safetensorsWriterSuite } from "./formats/safetensors/writer.ts";
-import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
-import { checksSuite } from "./scripts/checks.ts";
-import { pairingsSuite } from "./scripts/pairings.ts";
 import { attemptFencesSuite } from "./session/attempt_fences.ts";
 import { blobSourceSuite } from "./session/blob_source.ts";
 import { channelSuite } from "./session/channel.ts";
@@ -103,7 +72,6 @@ import { inFlightSuite } from "./streams/in_flight.ts";
 import { leafCollectorSuite } from "./streams/leaf_collector.ts";
 import { mutatedTransfersSuite } from "./streams/mutated_transfers.ts";
 import { orderedMapStreamSuite } from "./streams/ordered_map_stream.ts";
-import { pipelineSuite } from "./streams/real_weights.ts";
 import { replayBufferSuite } from "./streams/replay_buffer.ts";
 import { retryingWriterSuite } from "./streams/retrying_writer.ts";
 import { verifierStreamSuite } from "./streams/verifier_stream.ts";
@@ -120,24 +88,17 @@ import { rootSuite } from "./tensor/root.ts";
 import { sha256Suite } from "./tensor/sha256.ts";
 import { typedArraySuite } from "./tensor/typed_array.ts";
 import { faultCursorSuite } from "./testing/fault_cursor.ts";
-import { faultProxySuite } from "./testing/fault_proxy.ts";
 import { faultyConnectionSuite } from "./testing/faulty_connection.ts";
-import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
 import { planFaultsSuite } from "./testing/plan_faults.ts";
 import { seededRandomSuite } from "./testing/seeded_random.ts";
 import { shaperSuite } from "./testing/shaper.ts";
-import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
-import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { transportCasesSuite } from "./testing/transport_cases.ts";
+import { dialTimeoutSuite } from "./transports/dial_timeout.ts";
 import { firstConnectedSuite } from "./transports/first_connected.ts";
 import { httpHandlerSuite } from "./transports/http_handler.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { messageLinkSuite } from "./transports/message_link.ts";
-import { tcpSuite } from "./transports/tcp.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
-import { webSocketSuite } from "./transports/websocket.ts";
-import { webSocketAttachSuite } from "./transports/websocket_attach.ts";
-import { webTransportSuite } from "./transports/webtransport.ts";
 import { webTransportRecordsSuite } from "./transports/webtransport_records.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
 import { controlSuite } from "./wire/control.ts";
@@ -222,6 +183,7 @@ export const portableSuites: readonly Suite[] = [
   httpHandlerSuite,
   messageLinkSuite,
   firstConnectedSuite,
+  dialTimeoutSuite,
   webTransportRecordsSuite,
   seededRandomSuite,
   planFaultsSuite,
@@ -261,45 +223,4 @@ export const portableSuites: readonly Suite[] = [
   jsonFaultSuite,
   spellingSuite,
   resolveSettingsSuite,
-];
-
-/** Needs sockets and files, which Node, Deno and Bun have. */
-export const ioSuites: readonly Suite[] = [
-  smallPartsSuite,
-  realWeightsSuite,
-  pipelineSuite,
-  checksSuite,
-  tcpSuite,
-  webSocketSuite,
-  webTransportSuite,
-  webSocketAttachSuite,
-  faultProxySuite,
-  tortureRunsSuite,
-  fiftyCutsSuite,
-  stoppedProcessesSuite,
-  nodeFileSuite,
-  safetensorsStoreSuite,
-  configCommandSuite,
-  demoWeightsSuite,
-  demoSuite,
-  lockSuite,
-  fileHandlesSuite,
-  stagedOutputSuite,
-  stagedOutputFaultsSuite,
-  damagedJournalsSuite,
-  sweepCheckpointsSuite,
-  memoryCheckpointStoreSuite,
-  fileCheckpointStoreSuite,
-  pullSuite,
-  pullKilledSuite,
-  pullStoppedSuite,
-  pullChangedSourceSuite,
-  pullFaultsSuite,
-  serveGarbageSuite,
-  serveHttpSuite,
-  serveHttpsSuite,
-  pairingsSuite,
-  acceptStoreSuite,
-  pushSuite,
-  sweepsSuite,
 ];

@@ -1,0 +1,82 @@
+// Needs sockets and files.
+import {
+  fileCheckpointStoreSuite,
+  memoryCheckpointStoreSuite,
+} from "./checkpoint/checkpoint_stores.ts";
+import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
+import { fileHandlesSuite } from "./checkpoint/file_handles.ts";
+import { lockSuite } from "./checkpoint/lock.ts";
+import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
+import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
+import { sweepCheckpointsSuite } from "./checkpoint/sweep_checkpoints.ts";
+import { acceptStoreSuite } from "./cli/accept_store.ts";
+import { configCommandSuite } from "./cli/config_command.ts";
+import { demoSuite } from "./cli/demo.ts";
+import { demoWeightsSuite } from "./cli/demo_weights.ts";
+import { pullSuite } from "./cli/pull.ts";
+import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
+import { pullFaultsSuite } from "./cli/pull_faults.ts";
+import { pullKilledSuite } from "./cli/pull_killed.ts";
+import { pullStoppedSuite } from "./cli/pull_stopped.ts";
+import { pushSuite } from "./cli/push.ts";
+import { serveGarbageSuite } from "./cli/serve_garbage.ts";
+import { serveHttpSuite } from "./cli/serve_http.ts";
+import { serveHttpsSuite } from "./cli/serve_https.ts";
+import { smallPartsSuite } from "./cli/small_parts.ts";
+import { sweepsSuite } from "./cli/sweeps.ts";
+import { realWeightsSuite } from "./codec/real_weights.ts";
+import { nodeFileSuite } from "./formats/node_file.ts";
+import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
+import type { Suite } from "./harness.ts";
+import { checksSuite } from "./scripts/checks.ts";
+import { pairingsSuite } from "./scripts/pairings.ts";
+import { pipelineSuite } from "./streams/real_weights.ts";
+import { faultProxySuite } from "./testing/fault_proxy.ts";
+import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
+import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
+import { tortureRunsSuite } from "./testing/torture_runs.ts";
+import { tcpSuite } from "./transports/tcp.ts";
+import { webSocketSuite } from "./transports/websocket.ts";
+import { webSocketAttachSuite } from "./transports/websocket_attach.ts";
+import { webTransportSuite } from "./transports/webtransport.ts";
+
+/** Needs sockets and files, which Node, Deno and Bun have. */
+export const ioSuites: readonly Suite[] = [
+  smallPartsSuite,
+  realWeightsSuite,
+  pipelineSuite,
+  checksSuite,
+  tcpSuite,
+  webSocketSuite,
+  webTransportSuite,
+  webSocketAttachSuite,
+  faultProxySuite,
+  tortureRunsSuite,
+  fiftyCutsSuite,
+  stoppedProcessesSuite,
+  nodeFileSuite,
+  safetensorsStoreSuite,
+  configCommandSuite,
+  demoWeightsSuite,
+  demoSuite,
+  lockSuite,
+  fileHandlesSuite,
+  stagedOutputSuite,
+  stagedOutputFaultsSuite,
+  damagedJournalsSuite,
+  sweepCheckpointsSuite,
+  memoryCheckpointStoreSuite,
+  fileCheckpointStoreSuite,
+  pullSuite,
+  pullKilledSuite,
+  pullStoppedSuite,
+  pullChangedSourceSuite,
+  pullFaultsSuite,
+  serveGarbageSuite,
+  serveHttpSuite,
+  serveHttpsSuite,
+  pairingsSuite,
+  acceptStoreSuite,
+  pushSuite,
+  sweepsSuite,
+];
