@@ -3,7 +3,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Manifest } from "./export_rules.ts";
-import { findRuntimes, installRuntimes, type Runtime } from "./runtimes.ts";
+import { findRuntimes, hasTestRunner, installRuntimes, type Runtime } from "./runtimes.ts";
 import { readJson, report, root, run, withScratchFolder } from "./workspace.ts";
 
 const problems: string[] = [];
@@ -87,7 +87,7 @@ async function checkIn(project: string): Promise<void> {
 
   await installRuntimes();
   const { found, missing } = await findRuntimes();
-  for (const runtime of found) await importEverything(runtime, project);
+  for (const runtime of found.filter(hasTestRunner)) await importEverything(runtime, project);
   for (const name of missing) {
     if (process.env.CI === "true") problems.push(`${name} could not be had`);
     else console.log(`SKIPPED ${name}: COULD NOT BE HAD ON THIS MACHINE`);

@@ -28,6 +28,18 @@ export function parseJunit(xml: string): TestResult[] {
   }));
 }
 
+/** The other way: a report of these. */
+export function formatJunit(tests: readonly TestResult[]): string {
+  const cases = tests.map(({ name, outcome }) => {
+    const body = outcome === "failed" ? "<failure/>" : outcome === "skipped" ? "<skipped/>" : "";
+    return `<testcase name="${escapeXml(name)}">${body}</testcase>`;
+  });
+  return `<testsuites>\n${cases.join("\n")}\n</testsuites>\n`;
+}
+
+const escapeXml = (text: string): string =>
+  text.replace(/[&<>"']/g, (one) => `&#${one.codePointAt(0)};`);
+
 function unescapeXml(text: string): string {
   return text.replace(/&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi, (whole, hex, decimal, name) => {
     if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));

@@ -10,12 +10,17 @@ const INSTALLED_LOCK = join(MODULES, ".installed-lock.json");
 
 /** A runtime that can be started. */
 export interface Runtime {
-  readonly kind: "node" | "deno" | "bun";
-  /** `node20`, `node26`, `deno`, `bun`. */
+  readonly kind: "node" | "deno" | "bun" | "workerd";
+  /** `node20`, `node26`, `deno`, `bun`, `workerd`. */
   readonly name: string;
   readonly version: string;
   /** The program's path. */
   readonly command: string;
+}
+
+/** Whether every suite runs there; elsewhere only the portable ones do. */
+export function hasTestRunner({ kind }: Runtime): boolean {
+  return kind !== "workerd";
 }
 
 /** What could be found, and the names of what could not. */
@@ -29,6 +34,13 @@ const WANTED = [
   { kind: "node", name: "node26", scope: "", prefix: "node-", program: "bin/node" },
   { kind: "deno", name: "deno", scope: "@deno", prefix: "", program: "deno" },
   { kind: "bun", name: "bun", scope: "@oven", prefix: "bun-", program: "bin/bun" },
+  {
+    kind: "workerd",
+    name: "workerd",
+    scope: "@cloudflare",
+    prefix: "workerd-",
+    program: "bin/workerd",
+  },
 ] as const;
 
 /** Where an install script, if it was let run, moves Bun's program to. */
@@ -55,7 +67,7 @@ export async function installRuntimes(): Promise<void> {
 /** The version a program says it has, or `undefined` where it does not run on this machine. */
 async function versionOf(command: string): Promise<string | undefined> {
   const { code, output } = await run(command, ["--version"], { timeoutMs: 30_000 });
-  return code === 0 ? output.match(/\d+\.\d+\.\d+\S*/)?.[0] : undefined;
+  return code === 0 ? output.match(/\d+[.-]\d+[.-]\d+\S*/)?.[0] : undefined;
 }
 
 /** The running node and every runtime of tests/runtimes/ that starts. */

@@ -2,8 +2,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { portableTests } from "../tests/runtimes/portable.ts";
 import { parseJunit } from "./junit.ts";
-import { findRuntimes, installRuntimes, type Runtime } from "./runtimes.ts";
+import { findRuntimes, hasTestRunner, installRuntimes, type Runtime } from "./runtimes.ts";
 import { compareRuns, type SuiteRun } from "./test_verdict.ts";
 import { root, run, withScratchFolder } from "./workspace.ts";
 
@@ -12,11 +13,21 @@ const RUNTIME_LIMIT_MS = 20 * 60_000;
 /** As many runtimes run at once as the machines that check this have cores. */
 const AT_ONCE = 2;
 
+/** The tests that run everywhere. */
+const PORTABLE: ReadonlySet<string> = new Set(portableTests("node").keys());
+
 const { values: options } = parseArgs({
   options: { only: { type: "string" }, runtime: { type: "string" } },
 });
 
-/** The runner's own arguments: all the suites, a JUnit report beside the readable output. */
+/** What runs the suites: a program and its arguments, that write a JUnit report beside the readable output. */
+function runnerOf(runtime: Runtime, reportFile: string): [program: string, args: string[]] {
+  if (hasTestRunner(runtime)) return [runtime.command, argumentsFor(runtime, reportFile)];
+  const script = join(root, "dist/scripts/run_portable.js");
+  return [process.execPath, [script, runtime.kind, runtime.command, reportFile]];
+}
+
+/** The own test runner's arguments: all the suites. */
 function argumentsFor({ kind }: Runtime, reportFile: string): string[] {
   if (kind === "deno") {
     const suites = join(root, "tests/runtimes/deno.ts");
@@ -42,7 +53,7 @@ async function runSuites(runtime: Runtime): Promise<SuiteRun> {
     const reportFile = join(folder, "junit.xml");
     const started = performance.now();
     // Run from a folder that holds nothing: no suite may depend on where it is started.
-    const { code, output } = await run(runtime.command, argumentsFor(runtime, reportFile), {
+    const { code, output } = await run(...runnerOf(runtime, reportFile), {
       cwd: folder,
       env: { HEADRACE_ONLY: options.only ?? "" },
       timeoutMs: RUNTIME_LIMIT_MS,
@@ -52,7 +63,8 @@ async function runSuites(runtime: Runtime): Promise<SuiteRun> {
     console.log(
       `\n=== ${runtime.name} (${runtime.version}), ${seconds} s ===\n${output.trimEnd()}`,
     );
-    return { runtime: runtime.name, code, tests };
+    const expected = hasTestRunner(runtime) ? undefined : PORTABLE;
+    return { runtime: runtime.name, code, tests, ...(expected && { expected }) };
   });
 }
 

@@ -1,0 +1,59 @@
+// Runs the portable suites in a runtime that has no test runner: `node run_portable.js workerd
+// COMMAND REPORT`. Writes a JUnit report, as the runners of the other runtimes do.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { PortableResult } from "../tests/runtimes/portable.ts";
+import { bundle } from "./bundle.ts";
+import { formatJunit } from "./junit.ts";
+import { startWorkerd } from "./workerd.ts";
+import { withScratchFolder } from "./workspace.ts";
+
+/** Longer than a test may take by itself. */
+const ANSWER_LIMIT_MS = 90_000;
+
+/** The tests of a runtime, and how one of them is run there. */
+interface PortableRuntime {
+  readonly names: readonly string[];
+  run(name: string): Promise<PortableResult>;
+  close(): Promise<void>;
+}
+
+async function workerd(command: string, folder: string): Promise<PortableRuntime> {
+  const file = join(folder, "worker.js");
+  await bundle("tests/runtimes/workerd.ts", file, ["workerd"]);
+  const { url, close } = await startWorkerd(command, folder, file);
+  const ask = async (name: string): Promise<unknown> => {
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+    return (await fetch(`${url}/${encodeURIComponent(name)}`, { signal })).json();
+  };
+  return {
+    names: (await ask("")) as string[],
+    run: async (name) => (await ask(name)) as PortableResult,
+    close,
+  };
+}
+
+const RUNTIMES = { workerd } as const;
+
+const [kind = "", command = "", reportFile = ""] = process.argv.slice(2);
+const wanted = (process.env.HEADRACE_ONLY ?? "").toLowerCase();
+await withScratchFolder(async (folder) => {
+  const runtime = await RUNTIMES[kind as keyof typeof RUNTIMES](command, folder);
+  const results: PortableResult[] = [];
+  for (const name of runtime.names.filter((name) => name.toLowerCase().includes(wanted))) {
+    const result = await runtime
+      .run(name)
+      .catch((error: unknown) => ({ name, error: String(error) }));
+    results.push(result);
+    if (result.error !== undefined) console.log(`✖ ${name}\n  ${result.error}`);
+  }
+  await runtime.close();
+  const failed = results.filter(({ error }) => error !== undefined).length;
+  console.log(`${results.length - failed} of ${results.length} tests passed`);
+  const outcomes = results.map(({ name, error }) => ({
+    name,
+    outcome: error === undefined ? ("passed" as const) : ("failed" as const),
+  }));
+  writeFileSync(reportFile, formatJunit(outcomes));
+  process.exitCode = failed > 0 ? 1 : 0;
+});
