@@ -42,12 +42,18 @@ export interface Connection {
    * @throws {TypeError} when `readable` is locked or was read from before.
    */
   receive?(onBytes: (view: Uint8Array) => void | Promise<void>): Promise<void>;
+  /**
+   * How much may wait unread beyond what the round trip takes, where the runtime hands over what
+   * came later than its kernel would: as many milliseconds of the link's rate, so many bytes at
+   * most. Left out where it does not: 2 ms and 512 KiB.
+   */
+  readonly slack?: { readonly ms: number; readonly bytes: number };
   /** Further byte paths; they end with the connection. Left out where there is one path only. */
   readonly lanes?: Lanes;
 }
 
 /** One further byte path of a connection, in order by itself. */
-export interface Duplex extends Pick<Connection, "readable" | "writable" | "receive"> {
+export interface Duplex extends Pick<Connection, "readable" | "writable" | "receive" | "slack"> {
   /**
    * Where a transport has it: what is written goes before what other lanes of lower priority have
    * written and not sent, 0 to 255.

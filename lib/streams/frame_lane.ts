@@ -16,7 +16,7 @@ export class FrameLane {
   /** 0 for the first lane, which a link always has. */
   readonly index: number;
   /** How much of what was written has not come to the other end yet. */
-  readonly flight: InFlight = new InFlight();
+  readonly flight: InFlight;
   /** Tells when something may have room again, and when the link is over. */
   readonly room: News = new News();
   readonly #duplex: Pick<Duplex, "prioritise">;
@@ -29,9 +29,14 @@ export class FrameLane {
   /** The last ping that is not answered yet. */
   #pingHeard: number | undefined;
 
-  constructor(index: number, duplex: Pick<Duplex, "writable" | "prioritise">, clock: Clock) {
+  constructor(
+    index: number,
+    duplex: Pick<Duplex, "writable" | "prioritise" | "slack">,
+    clock: Clock,
+  ) {
     this.index = index;
     this.#duplex = duplex;
+    this.flight = new InFlight(duplex.slack);
     this.#clock = clock;
     this.#writer = duplex.writable.getWriter();
     this.#writer.closed.catch(() => {});

@@ -1,12 +1,11 @@
 // This module runs in every runtime.
+import type { Connection } from "../connection.ts";
 
 const KiB = 1024;
 /** A link too slow to be measured may always have this much under way. */
 const LEAST_BYTES = 256 * KiB;
-/** Beyond what the round trip needs, no more than this is sent ahead. */
-const MOST_SLACK_BYTES = 512 * KiB;
-/** What the other end may be late with reading, on a link that is fast. */
-const SLACK_MS = 2;
+/** What the other end may be late with reading, on a link that is fast, and no more than so much. */
+const DEFAULT_SLACK = { ms: 2, bytes: 512 * KiB } as const;
 /** More than the link holds, so that a rate that rises is seen. */
 const GAIN = 1.25;
 /** As long as each round trip shows a higher rate, nobody knows yet what the link holds. */
@@ -49,13 +48,14 @@ export interface Drained {
  * How much one direction of a link may have under way: written here and not yet read by the other
  * end, buffers of both kernels included. Whatever is under way is ahead of what is urgent, so it is
  * kept to what the round trip takes, 1.25 x rate x smallest round trip, or, where that is more, to
- * 2 ms of the link's rate: 256 KiB at least, 512 KiB at most. Only as long as the rate still
+ * the transport's slack, by default 2 ms of the link's rate: 256 KiB at least, 512 KiB at most. Only as long as the rate still
  * grows from one round trip to the next it may be twice what that rate needs. Arithmetic only; the
  * other end's PONG is what tells how much has come.
  *
  * Source: the bandwidth-delay product as BBR estimates it (Cardwell et al., 2016).
  */
 export class InFlight {
+  readonly #slack: NonNullable<Connection["slack"]>;
   readonly #probes: Probe[] = [];
   #sentBytes = 0;
   #arrivedBytes = 0;
@@ -73,6 +73,10 @@ export class InFlight {
   #roundAtMs = 0;
   /** Rates that came of late, ever lower ones, each the highest of those after the one before. */
   readonly #rates: { readonly value: number; readonly atMs: number }[] = [];
+
+  constructor(slack: Connection["slack"] = DEFAULT_SLACK) {
+    this.#slack = slack;
+  }
 
   /** Bytes that were written and are not known to have come. */
   get bytes(): number {
@@ -99,7 +103,7 @@ export class InFlight {
   limitBytes(nowMs: number): number {
     if (this.#isStale(nowMs)) return PROBING_BYTES;
     const rate = this.bytesPerMs;
-    const slackBytes = Math.min(MOST_SLACK_BYTES, Math.max(LEAST_BYTES, rate * SLACK_MS));
+    const slackBytes = Math.min(this.#slack.bytes, Math.max(LEAST_BYTES, rate * this.#slack.ms));
     const gain = this.#knownRounds < ROUNDS_WITHOUT_GROWTH ? FIRST_GAIN : GAIN;
     return Math.max(slackBytes, gain * rate * (this.#smallestRttMs ?? 0));
   }

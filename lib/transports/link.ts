@@ -1,4 +1,5 @@
 // This module runs in every runtime.
+import type { Connection } from "../connection.ts";
 
 /** What a {@linkcode Link} tells the connection above it. */
 export interface LinkEvents {
@@ -17,6 +18,8 @@ export interface LinkEvents {
 export interface Link {
   /** The other end, for logs and errors. */
   readonly remote: string;
+  /** As a connection's. */
+  readonly slack?: NonNullable<Connection["slack"]>;
   /** Called once, first. Nothing is read before `resume`. */
   start(events: LinkEvents): void;
   /**

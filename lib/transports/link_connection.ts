@@ -14,6 +14,7 @@ export class LinkConnection implements Connection {
   readonly writable: WritableStream<Uint8Array>;
   readonly closed: Promise<void>;
   readonly remote: string;
+  readonly slack?: NonNullable<Connection["slack"]>;
 
   readonly #link: Link;
   #readableController!: ReadableStreamDefaultController<Uint8Array>;
@@ -32,6 +33,7 @@ export class LinkConnection implements Connection {
   constructor(link: Link) {
     this.#link = link;
     this.remote = link.remote;
+    if (link.slack) this.slack = link.slack;
     this.closed = new Promise((resolve, reject) => {
       this.#settleClosed = { resolve, reject };
     });

@@ -10,7 +10,11 @@ import { type MessageSocket, MOST_MESSAGE_BYTES } from "./message_socket.ts";
 export const MESSAGE_WINDOW_BYTES: number = 16 * 1024 * 1024;
 /** What was taken is told when it is so much more. */
 const TOLD_BYTES = MESSAGE_WINDOW_BYTES / 4;
+/** Messages are handed over one by one, each in a turn of the event loop, on fast links with delays. */
+const SLACK = { ms: 10, bytes: 8 * 1024 * 1024 } as const;
 const END = new Uint8Array();
+/** What is written at once goes in one message up to this: a message costs more than copying it. */
+const JOINED_BYTES = 512 * 1024;
 
 /**
  * A byte stream over messages, which nothing slows down by itself: a reader says how much it has
@@ -18,7 +22,10 @@ const END = new Uint8Array();
  */
 export class MessageLink implements Link {
   readonly remote: string;
+  readonly slack: NonNullable<Link["slack"]> = SLACK;
   readonly #socket: MessageSocket;
+  /** Where pieces are joined. */
+  readonly #scratch = new Scratch();
   #events: LinkEvents | undefined;
   /** What came and nobody has asked for yet. */
   readonly #queue: MessageQueue = new MessageQueue();
@@ -55,18 +62,15 @@ export class MessageLink implements Link {
   }
 
   async write(pieces: readonly Uint8Array[]): Promise<void> {
-    for (const piece of pieces) {
-      for (let at = 0; at < piece.byteLength; at += MOST_MESSAGE_BYTES) {
-        const bytes = piece.subarray(at, at + MOST_MESSAGE_BYTES);
-        while (this.#sentBytes + bytes.byteLength > this.#takenThereBytes + MESSAGE_WINDOW_BYTES) {
-          this.#throwFailure();
-          this.#room ??= deferred();
-          await this.#room.promise;
-        }
+    for (const message of messagesOf(pieces, this.#scratch)) {
+      while (this.#sentBytes + message.byteLength > this.#takenThereBytes + MESSAGE_WINDOW_BYTES) {
         this.#throwFailure();
-        this.#sentBytes += bytes.byteLength;
-        await this.#socket.send(bytes);
+        this.#room ??= deferred();
+        await this.#room.promise;
       }
+      this.#throwFailure();
+      this.#sentBytes += message.byteLength;
+      await this.#socket.send(message);
     }
     this.#throwFailure();
   }
@@ -178,5 +182,43 @@ export class MessageLink implements Link {
   #wake(): void {
     this.#room?.resolve();
     this.#room = undefined;
+  }
+}
+
+/** Memory that is used again and again, as large as it had to be. */
+class Scratch {
+  #bytes = new Uint8Array();
+
+  of(byteLength: number): Uint8Array {
+    if (this.#bytes.byteLength < byteLength) this.#bytes = new Uint8Array(byteLength);
+    return this.#bytes.subarray(0, byteLength);
+  }
+}
+
+/** The messages for these pieces; each is looked at before the next is made. */
+function* messagesOf(pieces: readonly Uint8Array[], scratch: Scratch): Generator<Uint8Array> {
+  let at = 0;
+  while (at < pieces.length) {
+    const first = pieces[at] as Uint8Array;
+    let joinedBytes = first.byteLength;
+    let end = at + 1;
+    for (let next = pieces[end]; next; next = pieces[++end]) {
+      if (joinedBytes + next.byteLength > JOINED_BYTES) break;
+      joinedBytes += next.byteLength;
+    }
+    if (end === at + 1) {
+      for (let from = 0; from < first.byteLength; from += JOINED_BYTES) {
+        yield first.subarray(from, from + JOINED_BYTES);
+      }
+    } else {
+      const joined = scratch.of(joinedBytes);
+      let to = 0;
+      for (const piece of pieces.slice(at, end)) {
+        joined.set(piece, to);
+        to += piece.byteLength;
+      }
+      yield joined;
+    }
+    at = end;
   }
 }

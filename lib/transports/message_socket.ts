@@ -2,8 +2,8 @@
 
 /** The subprotocol that both ends of a WebSocket name. */
 export const SUBPROTOCOL = "headrace.1";
-/** The longest message; also the most that a worker's socket takes in one write. */
-export const MOST_MESSAGE_BYTES: number = 64 * 1024;
+/** The longest message. */
+export const MOST_MESSAGE_BYTES: number = 1024 * 1024;
 
 /** What a {@linkcode MessageSocket} tells whoever started it. */
 export interface MessageEvents {

@@ -14,7 +14,7 @@ export interface WebSocketLike {
 }
 
 /** What may wait in the runtime before a writer does. */
-const MOST_BUFFERED_BYTES = 1024 * 1024;
+const MOST_BUFFERED_BYTES = 4 * 1024 * 1024;
 /** Nothing tells when there is room again. */
 const LOOK_AGAIN_MS = 1;
 const OPEN = 1;

@@ -3,7 +3,11 @@ import fc from "fast-check";
 import { HeadraceError, ProtocolError } from "../../lib/errors.ts";
 import { LinkConnection } from "../../lib/transports/link_connection.ts";
 import { MESSAGE_WINDOW_BYTES, MessageLink } from "../../lib/transports/message_link.ts";
-import type { MessageEvents, MessageSocket } from "../../lib/transports/message_socket.ts";
+import {
+  type MessageEvents,
+  type MessageSocket,
+  MOST_MESSAGE_BYTES,
+} from "../../lib/transports/message_socket.ts";
 import type { Suite } from "../harness.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
 import { rejection } from "./conformance.ts";
@@ -107,7 +111,7 @@ export const messageLinkSuite: Suite = ({ test }) => {
     while (sentBytes() < MESSAGE_WINDOW_BYTES) await Promise.resolve();
     for (let turns = 0; turns < 100; turns++) await Promise.resolve();
     assert.equal(sentBytes(), MESSAGE_WINDOW_BYTES);
-    assert.isTrue(socket.sent.every((data) => data.length <= 65_536));
+    assert.isTrue(socket.sent.every((data) => data.length <= MOST_MESSAGE_BYTES));
     socket.events.message(String(4 * MiB));
     while (sentBytes() < MESSAGE_WINDOW_BYTES + 4 * MiB) await Promise.resolve();
     for (let turns = 0; turns < 100; turns++) await Promise.resolve();
@@ -115,6 +119,17 @@ export const messageLinkSuite: Suite = ({ test }) => {
     socket.events.message(String(8 * MiB));
     await writing;
     connection.close();
+  });
+
+  test("message link: what is written at once goes in one message, and memory may be used again", async () => {
+    const socket = new ScriptedSocket();
+    const writer = connectionOver(socket).writable.getWriter();
+    const [front, data] = [Uint8Array.of(1, 2, 3), new Uint8Array(70_000).fill(4)];
+    await Promise.all([writer.write(front), writer.write(data)]);
+    assert.lengthOf(socket.sent, 1);
+    const wanted = new Uint8Array(70_003).fill(4);
+    wanted.set(front);
+    assert.isTrue(sameBytes(socket.sent[0] as Uint8Array, wanted));
   });
 
   test("message link: a close that is early is told by its code, and whether to try again", async () => {
