@@ -23,6 +23,7 @@ const STEPS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["locks", ...script("check_locks")],
   ["tests", "npm", "test"],
   ["docs", ...script("check_docs")],
+  ["bundle size", ...script("check_bundle")],
   ["npm package", ...script("check_package")],
   ["JSR package", deno, "publish", "--quiet", "--dry-run", "--allow-dirty"],
 ];

@@ -101,6 +101,7 @@ import { messageLinkSuite } from "./transports/message_link.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
 import { webTransportRecordsSuite } from "./transports/webtransport_records.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
+import { cborSuite } from "./wire/cbor.ts";
 import { controlSuite } from "./wire/control.ts";
 import { frameParserSuite } from "./wire/frame_parser.ts";
 import { goldenVectorsSuite } from "./wire/golden_vectors.ts";
@@ -128,6 +129,7 @@ export const portableSuites: readonly Suite[] = [
   xxh32Suite,
   goldenVectorsSuite,
   frameParserSuite,
+  cborSuite,
   controlSuite,
   pagesSuite,
   tensorFrameSuite,

@@ -1,9 +1,8 @@
 // This module runs in every runtime.
-import { Decoder, Encoder } from "cbor-x/index-no-eval";
 import * as v from "valibot";
 import { ProtocolError, TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
-import { checkPlainCbor } from "./cbor_check.ts";
+import { type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
 import {
   FRAME,
   FRAME_HEADER_BYTES,
@@ -17,20 +16,6 @@ import { viewOf } from "./u64.ts";
 import { xxh32 } from "./xxh32.ts";
 
 const CHECK_BYTES = 4;
-/** Above it the CBOR library would write a float. */
-const MAX_U32 = 2 ** 32 - 1;
-// Records and tags off: the wire holds plain maps, arrays, strings, byte strings and numbers, each
-// in its shortest form.
-const OPTIONS = {
-  useRecords: false,
-  tagUint8Array: false,
-  copyBuffers: true,
-  variableMapSize: true,
-};
-
-// Made when first needed: a codec takes longer to make than a message to encode.
-let encoder: Encoder | undefined;
-let decoder: Decoder | undefined;
 
 /** A whole frame around a payload that ends in its own XXH32. */
 export function encodeChecked(
@@ -77,23 +62,13 @@ export function encodeMessage<K extends keyof Messages>(
   message: Messages[K],
   limits: Limits = DEFAULT_LIMITS,
 ): Uint8Array {
-  encoder ??= new Encoder(OPTIONS);
-  const body = encoder.encode(plain(message));
+  const body = encodeCbor(message as unknown as CborValue);
   if (body.byteLength + CHECK_BYTES > limits.maxControlBytes) {
     throw new RangeError(
       `A ${kind} message may take ${limits.maxControlBytes} bytes, found ${body.byteLength}`,
     );
   }
   return encodeChecked(FRAME[kind], stream, body);
-}
-
-/** What the encoder writes by the rules of SPEC.md: absent fields left out, large numbers as integers. */
-function plain(value: unknown): unknown {
-  if (typeof value === "number") return value > MAX_U32 ? BigInt(value) : value;
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
-  return Object.fromEntries(fields.map(([name, field]) => [name, plain(field)]));
 }
 
 /**
@@ -110,9 +85,7 @@ export function decodeMessage<K extends keyof Messages>(
   const body = decodeChecked(header, payload);
   let value: unknown;
   try {
-    checkPlainCbor(body);
-    decoder ??= new Decoder(OPTIONS);
-    value = decoder.decode(body);
+    value = decodeCbor(body);
   } catch (cause) {
     throw new ProtocolError(`The peer sent a ${kind} frame that is not plain CBOR`, { cause });
   }

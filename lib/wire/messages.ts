@@ -184,12 +184,7 @@ export interface Messages {
 
 type Schema<T> = v.GenericSchema<unknown, T>;
 
-// CBOR decoders give 64-bit integers as bigint; both forms of the same number are taken.
-const u53 = v.pipe(
-  v.union([v.number(), v.pipe(v.bigint(), v.transform(Number))]),
-  v.safeInteger(),
-  v.minValue(0),
-);
+const u53 = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = (mostBytes: number) => v.pipe(v.string(), v.maxBytes(mostBytes));
 const texts = (length: number, most: number) => v.pipe(v.array(text(length)), v.maxLength(most));
 const bytes = (least: number, most: number) =>

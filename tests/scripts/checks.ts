@@ -1,4 +1,5 @@
 import { assert } from "chai";
+import { bundleProblems, outputsOf } from "../../scripts/bundle_rules.ts";
 import { blocksOf, docstringsOf } from "../../scripts/doc_blocks.ts";
 import { exportProblems } from "../../scripts/export_rules.ts";
 import { importProblems } from "../../scripts/import_rules.ts";
@@ -102,6 +103,32 @@ export const checksSuite: Suite = ({ test }) => {
     assert.match(problems(npm, { ...jsr, exports: { "./a": "./b.ts" } }), /elsewhere/);
     assert.match(problems({ ...npm, dependencies: { x: "^1" } }, jsr), /maps x/);
     assert.match(problems(npm, jsr, false), /not there.*not built/);
+  });
+
+  test("checks: what a bundle loads at once, may load later and never loads are told apart", () => {
+    const to = (path: string, kind = "import-statement") => ({ path, kind });
+    const outputs = {
+      "entry.js": {
+        entryPoint: "<stdin>",
+        imports: [to("shared.js"), to("lazy.js", "dynamic-import")],
+      },
+      "shared.js": { imports: [to("node:fs")] },
+      "lazy.js": { entryPoint: "lazy.ts", imports: [to("shared.js"), to("deep.js")] },
+      "deep.js": { imports: [] },
+      "orphan.js": { entryPoint: "orphan.ts", imports: [] },
+    };
+    assert.deepEqual(outputsOf({ outputs }), {
+      first: ["entry.js", "shared.js"],
+      later: ["lazy.js", "deep.js"],
+    });
+  });
+
+  test("checks: a bundle past its limit is caught, and so is a limit that is no longer needed", () => {
+    const limit = { name: "core", source: "", aimBytes: 100 };
+    assert.isEmpty(bundleProblems(limit, 99));
+    assert.match(bundleProblems(limit, 100).join(), /core .* less than 100 .* found 100/);
+    assert.isEmpty(bundleProblems({ ...limit, heldBytes: 200 }, 150));
+    assert.match(bundleProblems({ ...limit, heldBytes: 200 }, 99).join(), /remove heldBytes/);
   });
 
   test("checks: a lock without another platform's package is caught and mended", () => {
