@@ -36,7 +36,7 @@ export const certCommand: Command = defineVerb({
     ...OUTPUT_ARGS,
   },
   run: (args, rawArgs) =>
-    runVerb(args, async ({ report }) => {
+    runVerb(args, rawArgs, async ({ report }) => {
       const days = Number(args.days ?? DEFAULT_DAYS);
       if (!(days > 0 && days <= MOST_CERTIFICATE_DAYS)) {
         throw new UsageError(

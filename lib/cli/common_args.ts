@@ -9,7 +9,12 @@ export const OUTPUT_ARGS = {
   "log-level": {
     type: "string",
     valueHint: "LEVEL",
-    description: "debug, info, warning (default), error or off; logs go to stderr",
+    description: "trace, debug, info, warning (default), error or off; logs go to stderr",
+  },
+  set: {
+    type: "string",
+    valueHint: "KEY=VALUE",
+    description: "A setting, such as chunk_size=4MiB, several times if wanted; see headrace config",
   },
 } as const;
 

@@ -1,7 +1,6 @@
 import { SETTING_KEYS, type SettingKey } from "../config/setting_keys.ts";
 import { type Command, defineVerb } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
-import { loadSettings } from "./load_settings.ts";
 import { runVerb } from "./verb.ts";
 
 /** `headrace config`. */
@@ -9,18 +8,17 @@ export const configCommand: Command = defineVerb({
   name: "config",
   description: "Print each setting in force and where it came from",
   args: OUTPUT_ARGS,
-  run: (args) =>
-    runVerb(args, async ({ report }) => {
-      const { origins, ignoredKeys } = await loadSettings(args.config);
+  run: (args, rawArgs) =>
+    runVerb(args, rawArgs, async ({ report, origins, ignoredKeys }) => {
       const settings = Object.entries(origins).map(([key, { value, origin }]) => {
         const { environment } = SETTING_KEYS[key as SettingKey];
-        return { key, value, environment, origin };
+        return { key, value: value ?? null, environment, origin };
       });
       const lines = table([
         ["KEY", "VALUE", "ENVIRONMENT", "ORIGIN"],
         ...settings.map((one) => [
           one.key,
-          oneLine(String(one.value)),
+          oneLine(String(one.value ?? "-")),
           one.environment,
           oneLine(one.origin),
         ]),

@@ -136,11 +136,9 @@ class Demo {
   async serve(isAgain: boolean): Promise<DemoServer> {
     const { serveArgs: args, signal, teller } = this.#options;
     // Whatever the settings in force say: without these there is nothing to show.
-    const environment = {
-      OLLAMA_TENSOR_STREAMING_PROTOCOL: "true",
-      OLLAMA_TENSOR_ENABLE_COMPRESSION: "true",
-    };
-    const server = await DemoServer.start(this.weights.folder, { args, environment, signal });
+    const needed = ["enabled", "use_streaming_protocol", "enable_compression"];
+    const set = needed.flatMap((key) => ["--set", `${key}=true`]);
+    const server = await DemoServer.start(this.weights.folder, { args: [...args, ...set], signal });
     teller.serving(server, isAgain);
     return server;
   }
@@ -207,7 +205,7 @@ class Demo {
     const { settings, report, signal, folder } = this.#options;
     signal.throwIfAborted();
     const streaming = { useStreamingProtocol: true, compressionEnabled: true };
-    const peer = await dialPeer(url, {}, { ...settings, ...streaming, ...what.changed });
+    const peer = await dialPeer(url, { ...settings, ...streaming, ...what.changed });
     const partition = what.fileName?.replace(/\.safetensors$/, "") ?? "*";
     const outputPath = join(folder, what.output);
     try {

@@ -1,9 +1,8 @@
-import { type Command, defineVerb } from "./command.ts";
+import { type Command, defineVerb, valuesOf } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
 import { runDemo } from "./demo.ts";
 import { createTeller } from "./demo_teller.ts";
 import { closingWords, savingOf } from "./demo_words.ts";
-import { loadSettings } from "./load_settings.ts";
 import { createStyle } from "./style.ts";
 import { withTempFolder } from "./temp_folder.ts";
 import { runVerb } from "./verb.ts";
@@ -17,15 +16,15 @@ export const demoCommand: Command = defineVerb({
     keep: { type: "boolean", description: "Leave the folder with all files when done" },
     ...OUTPUT_ARGS,
   },
-  run: (args) => {
+  run: (args, rawArgs) => {
     // That links are cut is part of the story, and no warning.
-    const logLevel = args["log-level"] ?? "error";
-    return runVerb({ ...args, "log-level": logLevel }, async ({ report, signal }) => {
-      const { settings } = await loadSettings(args.config);
+    const quiet = ["--log-level", "error", ...rawArgs];
+    return runVerb(args, quiet, async ({ report, signal, settings }) => {
       const style = createStyle();
       const teller = createTeller(report, style);
       const startMs = performance.now();
-      const serveArgs = ["--log-level", logLevel];
+      const serveArgs = ["--log-level", settings.logLevel];
+      for (const assignment of valuesOf(rawArgs, "set")) serveArgs.push("--set", assignment);
       if (args.config !== undefined) serveArgs.push("--config", args.config);
       const isKept = args.keep ?? false;
       await withTempFolder("headrace-demo-", isKept, async (folder) => {

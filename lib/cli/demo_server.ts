@@ -14,8 +14,6 @@ export interface ConnectionEnd {
 export interface DemoServerOptions {
   /** More of `headrace serve`'s arguments. */
   readonly args: readonly string[];
-  /** Settings, beside those in this process's own environment. */
-  readonly environment: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
@@ -60,7 +58,6 @@ export class DemoServer {
     const serve = ["serve", folder, "--listen", "tcp://127.0.0.1:0", "--until-stdin-closes"];
     const child = spawn(command, [...args, ...serve, "--json", ...options.args], {
       stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, ...options.environment },
     });
     const server = new DemoServer(child);
     options.signal.addEventListener("abort", () => void server.kill(), { once: true });

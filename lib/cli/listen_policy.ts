@@ -1,8 +1,22 @@
 import { dirname, resolve } from "node:path";
+import type { SettingOrigin } from "../config/resolve_settings.ts";
+import { ConfigError } from "../errors.ts";
 import { UsageError } from "./describe_error.ts";
 
 /** Where `headrace serve` listens unless told otherwise. */
 export const DEFAULT_LISTEN_URL = "tcp://127.0.0.1:12094";
+
+/**
+ * A node that takes no part in its cluster serves nobody.
+ *
+ * @throws {ConfigError} saying who said so.
+ */
+export function checkEnabled({ value, origin }: SettingOrigin): void {
+  if (value) return;
+  throw new ConfigError(
+    `This node does not serve: enabled is false (${origin}); to serve it must be true`,
+  );
+}
 
 /** How a server is protected. */
 export interface Protection {

@@ -1,4 +1,5 @@
 import { createReadStream } from "node:fs";
+import type { SettingFlag } from "../config/read_flags.ts";
 import { type ResolvedSettings, resolveSettings } from "../config/resolve_settings.ts";
 import { ConfigError } from "../errors.ts";
 
@@ -13,16 +14,30 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The settings in force: from the environment, the file that `--config` or else `HEADRACE_CONFIG`
- * names, and the defaults.
+ * The settings in force: from the command line, the environment, the file that `--config` or else
+ * `HEADRACE_CONFIG` names, and the defaults.
  *
  * @throws {ConfigError} for a file that cannot be read, and for what is not accepted.
  */
 export async function loadSettings(
+  flags: readonly SettingFlag[],
   config: string | undefined = process.env.HEADRACE_CONFIG || undefined,
 ): Promise<ResolvedSettings> {
   const file = config === undefined ? undefined : { name: config, text: await readText(config) };
-  return resolveSettings({ file, environment: process.env });
+  return withToken(resolveSettings({ file, environment: process.env, flags }));
+}
+
+/** The token itself in the environment takes the place of a file that is named there or in a file. */
+function withToken(resolved: ResolvedSettings): ResolvedSettings {
+  const { settings, origins } = resolved;
+  const isFlag = origins.token_file.origin.startsWith("option");
+  if (isFlag || process.env.HEADRACE_TOKEN === undefined) return resolved;
+  const tokenFile = { value: undefined, origin: "environment HEADRACE_TOKEN" };
+  return {
+    ...resolved,
+    settings: { ...settings, tokenFile: undefined },
+    origins: { ...origins, token_file: tokenFile },
+  };
 }
 
 async function readText(path: string): Promise<string> {

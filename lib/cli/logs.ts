@@ -1,24 +1,14 @@
-import { configure, type LogLevel, type LogRecord } from "@logtape/logtape";
-import { UsageError } from "./describe_error.ts";
+import { configure, type LogRecord } from "@logtape/logtape";
+import type { LogLevel } from "../config/settings.ts";
 
-const LEVELS = ["debug", "info", "warning", "error", "off"] as const;
-
-/**
- * Sends the library's logs to stderr, from this level on.
- *
- * @throws {UsageError} for a level that is not known.
- */
-export async function configureLogs(
-  level: string = process.env.OLLAMA_LOG_LEVEL ?? "warning",
-): Promise<void> {
-  const known = LEVELS.find((one) => one === level.toLowerCase().replace(/^warn$/, "warning"));
-  if (!known) throw new UsageError(`Unknown log level "${level}"; one of ${LEVELS.join(", ")}`);
-  if (known === "off") return;
+/** Sends the library's logs to stderr, from this level on. */
+export async function configureLogs(level: LogLevel): Promise<void> {
+  if (level === "off") return;
   await configure({
     reset: true,
     sinks: { stderr: (record: LogRecord) => void process.stderr.write(`${lineOf(record)}\n`) },
     loggers: [
-      { category: "headrace", lowestLevel: known as LogLevel, sinks: ["stderr"] },
+      { category: "headrace", lowestLevel: level, sinks: ["stderr"] },
       { category: ["logtape", "meta"], lowestLevel: "fatal", sinks: [] },
     ],
   });

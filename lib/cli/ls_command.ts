@@ -4,7 +4,6 @@ import { type Command, defineVerb } from "./command.ts";
 import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
 import { dialPeer } from "./dial.ts";
 import { formatBytes } from "./format.ts";
-import { loadSettings } from "./load_settings.ts";
 import { parsePeerUrl } from "./peer_url.ts";
 import { runVerb } from "./verb.ts";
 
@@ -22,11 +21,10 @@ export const lsCommand: Command = defineVerb({
     ...OUTPUT_ARGS,
     ...DIAL_ARGS,
   },
-  run: (args) =>
-    runVerb(args, async ({ report, signal }) => {
+  run: (args, rawArgs) =>
+    runVerb(args, rawArgs, async ({ report, signal, settings }) => {
       const { url, pattern } = parsePeerUrl(args.url);
-      const { settings } = await loadSettings(args.config);
-      const peer = await dialPeer(url, args, settings);
+      const peer = await dialPeer(url, settings);
       try {
         const entries = await peer.list(pattern, { signal });
         if (entries.length === 0 && Object.values(pattern).some((name) => name !== "*")) {

@@ -2,7 +2,6 @@ import { type Command, defineVerb } from "./command.ts";
 import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
 import { dialPeer } from "./dial.ts";
 import { formatBytes, formatSeconds } from "./format.ts";
-import { loadSettings } from "./load_settings.ts";
 import { parsePeerUrl } from "./peer_url.ts";
 import { parsePriority } from "./priority.ts";
 import { pull } from "./pull.ts";
@@ -40,14 +39,14 @@ export const pullCommand: Command = defineVerb({
     ...OUTPUT_ARGS,
     ...DIAL_ARGS,
   },
-  run: (args) =>
+  run: (args, rawArgs) =>
     runVerb(
       args,
-      async ({ report, signal }) => {
+      rawArgs,
+      async ({ report, signal, settings }) => {
         const { url, pattern } = parsePeerUrl(args.url);
         const priority = parsePriority(args.priority);
-        const { settings } = await loadSettings(args.config);
-        const peer = await dialPeer(url, args, settings);
+        const peer = await dialPeer(url, settings);
         const startMs = performance.now();
         try {
           const { paths, ...summary } = await pull(peer, {

@@ -3,7 +3,6 @@ import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
 import { UsageError } from "./describe_error.ts";
 import { dialPeer } from "./dial.ts";
 import { formatBytes, formatSeconds } from "./format.ts";
-import { loadSettings } from "./load_settings.ts";
 import { parsePeerUrl } from "./peer_url.ts";
 import { parsePriority } from "./priority.ts";
 import { push } from "./push.ts";
@@ -35,14 +34,14 @@ export const pushCommand: Command = defineVerb({
     ...OUTPUT_ARGS,
     ...DIAL_ARGS,
   },
-  run: (args) =>
+  run: (args, rawArgs) =>
     runVerb(
       args,
-      async ({ report, signal }) => {
+      rawArgs,
+      async ({ report, signal, settings }) => {
         const { url, model } = parseTarget(args.url);
         const priority = parsePriority(args.priority);
-        const { settings } = await loadSettings(args.config);
-        const peer = await dialPeer(url, args, settings);
+        const peer = await dialPeer(url, settings);
         const startMs = performance.now();
         try {
           const { path } = args;

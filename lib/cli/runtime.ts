@@ -1,10 +1,11 @@
 import type { Connect, Connection, Listener } from "../connection.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
 import { firstConnected } from "../transports/first_connected.ts";
 import type { TcpConnectOptions, TcpListenOptions } from "../transports/tcp_options.ts";
 import { UsageError } from "./describe_error.ts";
 
 /** Whom a dialled peer's certificate has to satisfy. */
-type Trust = Pick<TcpConnectOptions, "signal" | "ca" | "pinSha256">;
+type Trust = Pick<TcpConnectOptions, "signal" | "connectTimeoutMs" | "ca" | "pinSha256">;
 /** How a listener shows who it is. */
 interface Proof extends Pick<TcpListenOptions, "signal" | "cert" | "key"> {
   /** Answers plain requests, where the transport can. */
@@ -27,14 +28,14 @@ interface Transport {
  */
 export async function connectorOf(
   url: string,
-  trust: Pick<Trust, "ca" | "pinSha256"> = {},
+  trust: Omit<Trust, "signal"> = {},
 ): Promise<Connect> {
   const { href, pin } = unpinned(url);
-  const { ca, pinSha256 = pin } = trust;
+  const { ca, pinSha256 = pin, connectTimeoutMs = DEFAULT_LIMITS.connectTimeoutMs } = trust;
   const wanted = { ...(ca !== undefined && { ca }), ...(pinSha256 !== undefined && { pinSha256 }) };
   if (/^(tcp|tls):/i.test(url)) {
     const { connect } = await tcpTransport();
-    return (signal) => connect(href, { signal, ...wanted });
+    return (signal) => connect(href, { signal, connectTimeoutMs, ...wanted });
   }
   const isTrusting = ca !== undefined || pinSha256 !== undefined;
   if (isTrusting && /^ws:/i.test(url)) {
@@ -46,12 +47,12 @@ export async function connectorOf(
   if (/^https:/i.test(url) && ca === undefined && "WebTransport" in globalThis) {
     const { connect } = await import("../transports/webtransport.ts");
     const pinned = pinSha256 === undefined ? href : `${href}#sha256=${pinSha256}`;
-    ways.push((signal) => connect(pinned, { signal }));
+    ways.push((signal) => connect(pinned, { signal, connectTimeoutMs }));
   }
   if (!isTrusting || runtimeName() === "node") {
     const { connect } = await webSocketTransport();
     const socketUrl = href.replace(/^http/i, "ws");
-    ways.push((signal) => connect(socketUrl, { signal, ...wanted }));
+    ways.push((signal) => connect(socketUrl, { signal, connectTimeoutMs, ...wanted }));
   }
   if (ways.length > 0) return firstConnected(ways);
   throw new UsageError(

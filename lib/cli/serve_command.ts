@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { systemClock } from "../clock.ts";
+import { peerOptions } from "../config/peer_options.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Connection, Listener } from "../connection.ts";
 import { SafetensorsStore } from "../formats/safetensors_store.ts";
@@ -14,10 +15,9 @@ import { AcceptStore } from "./accept_store.ts";
 import { type Command, defineVerb, valuesOf } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
 import { describeError, UsageError } from "./describe_error.ts";
-import { peerOptions, readPem } from "./dial.ts";
+import { readPem } from "./dial.ts";
 import { everyHour } from "./every_hour.ts";
-import { checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
-import { loadSettings } from "./load_settings.ts";
+import { checkEnabled, checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "./listen_policy.ts";
 import { isOwnFault, loggedStore } from "./logged_store.ts";
 import type { Report } from "./report.ts";
 import { listenOn } from "./runtime.ts";
@@ -78,7 +78,8 @@ export const serveCommand: Command = defineVerb({
   },
   mostWords: Number.POSITIVE_INFINITY,
   run: (args, rawArgs) =>
-    runVerb(args, async ({ report, signal }) => {
+    runVerb(args, rawArgs, async ({ report, signal, settings, origins: saidBy }) => {
+      checkEnabled(saidBy.enabled);
       const paths = args._;
       if (paths.length === 0 && args.accept === undefined) {
         throw new UsageError(
@@ -87,17 +88,16 @@ export const serveCommand: Command = defineVerb({
       }
       const listenUrls = valuesOf(rawArgs, "listen");
       const urls = listenUrls.length === 0 ? [DEFAULT_LISTEN_URL] : listenUrls;
-      const token = await readToken(args["token-file"]);
+      const token = await readToken(settings.tokenFile);
       const protection = { hasToken: token !== undefined, insecure: args.insecure ?? false };
       for (const url of urls) checkListening(url, protection);
-      checkSecrets([args["token-file"], args.key], paths);
-      const { settings } = await loadSettings(args.config);
+      checkSecrets([settings.tokenFile, settings.keyFile], paths);
       const model = args.model === undefined ? {} : { model: args.model };
       const store = paths.length > 0 ? await SafetensorsStore.open(paths, model) : undefined;
       const accepted = args.accept === undefined ? undefined : new AcceptStore(args.accept);
       const tls = {
-        ...(args.cert !== undefined && { cert: await readPem(args.cert) }),
-        ...(args.key !== undefined && { key: await readPem(args.key) }),
+        ...(settings.certFile !== undefined && { cert: await readPem(settings.certFile) }),
+        ...(settings.keyFile !== undefined && { key: await readPem(settings.keyFile) }),
       };
       const authorised = token !== undefined && {
         authorise: (found: string | undefined) => isSameToken(token, found),

@@ -4,7 +4,7 @@ import { ConfigError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 
 /**
- * The token from a file or from `HEADRACE_TOKEN`; a trailing line break is not a part of it.
+ * The token from a file, or else from `HEADRACE_TOKEN`; a trailing line break is not a part of it.
  *
  * @throws {ConfigError} for a file that cannot be read, or a token that is empty or too long.
  */

@@ -48,7 +48,8 @@ export function checkLayer(said: unknown, wording: Wording): Layer["values"] {
 
 function errorOf(issue: v.BaseIssue<unknown>, wording: Wording): ConfigError {
   const { whole, subject, written } = wording;
-  const last = issue.path?.at(-1);
+  // What is wrong with one of a list's values is wrong with the setting.
+  const last = issue.path?.findLast((item) => typeof item.key === "string");
   if (!last) {
     return new ConfigError(`${whole} must be ${issue.message}, found ${show(issue.input)}`);
   }

@@ -18,6 +18,12 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
+/** Text that {@linkcode parseByteCount} takes. */
+export const SIZE: RegExp = /^[0-9]+(?: ?(?:B|[KMGT]iB))?$/;
+
+/** Text that {@linkcode parseDurationMs} takes. */
+export const DURATION: RegExp = /^[0-9]+(?: ?(?:ms|s|min|h|d))?$/;
+
 /** A whole decimal number with one of the units, times that unit; NaN for anything else. */
 function measure(text: string, units: Readonly<Record<string, number>>): number {
   const [, digits, unit = ""] = /^([0-9]+)(?: ?([A-Za-z]+))?$/.exec(text) ?? [];

@@ -2,6 +2,7 @@
 import type { SettingValue } from "./layer.ts";
 import { type Environment, readEnvironment } from "./read_environment.ts";
 import { readFile } from "./read_file.ts";
+import { readFlags, type SettingFlag } from "./read_flags.ts";
 import { readOptions, type SettingsOptions } from "./read_options.ts";
 import { SETTING_KEYS, type SettingKey, settingKeys } from "./setting_keys.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
@@ -12,6 +13,8 @@ export interface SettingsInputs {
   readonly file?: { readonly name: string; readonly text: string } | undefined;
   /** Environment variables; an empty one counts as not set. */
   readonly environment?: Environment | undefined;
+  /** What a command line says; of several for one key the last counts. */
+  readonly flags?: readonly SettingFlag[] | undefined;
   /** What the caller wants itself. */
   readonly options?: SettingsOptions | undefined;
 }
@@ -33,10 +36,10 @@ export interface ResolvedSettings {
 }
 
 /**
- * Works out every setting: an option wins over the environment, that over the file, and that over
+ * Works out every setting: an option (or a command line's flag) wins over the environment, that over the file, and that over
  * the default. Each origin is checked whole, also where another one wins.
  *
- * Sizes in the file and in the environment are bytes or text such as `"4MiB"`, durations are
+ * Sizes in the file, in the environment and in flags are bytes or text such as `"4MiB"`, durations are
  * milliseconds or text such as `"2s"`. The file is that of Ollama's cluster mode: the keys of its
  * other parts are passed over and returned as `ignoredKeys`.
  *
@@ -59,9 +62,14 @@ export interface ResolvedSettings {
  * ```
  */
 export function resolveSettings(inputs: SettingsInputs = {}): ResolvedSettings {
-  const { file, environment = {}, options = {} } = inputs;
+  const { file, environment = {}, flags = [], options = {} } = inputs;
   const fromFile = file && readFile(file.name, file.text);
-  const layers = [readOptions(options), readEnvironment(environment), fromFile?.layer];
+  const layers = [
+    readOptions(options),
+    readFlags(flags),
+    readEnvironment(environment),
+    fromFile?.layer,
+  ];
   const entries = settingKeys().map((key): [SettingKey, SettingOrigin] => {
     for (const layer of layers) {
       const value = layer?.values.get(key);

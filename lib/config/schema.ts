@@ -1,8 +1,9 @@
 // This module runs in every runtime.
 import * as v from "valibot";
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from "../tensor/chunk.ts";
-import { parseByteCount, parseDurationMs } from "./quantity.ts";
-import type { NodeRole } from "./settings.ts";
+import * as field from "./fields.ts";
+import { CODEC_NAMES } from "./known_codecs.ts";
+import type { LogLevel, NodeRole } from "./settings.ts";
 
 /** The `tensor_protocol` section of a cluster file, checked: sizes in bytes, durations in ms. */
 export interface TensorProtocolSection {
@@ -17,6 +18,22 @@ export interface TensorProtocolSection {
   retry_jitter_factor?: number | undefined;
   checkpoint_max_age?: number | "unlimited" | undefined;
   checkpoint_max_bytes?: number | "unlimited" | undefined;
+  digest?: "sha256" | "none" | undefined;
+  codecs?: readonly string[] | undefined;
+  transfer_window?: number | undefined;
+  connection_window?: number | undefined;
+  max_tensor_size?: number | undefined;
+  max_prefetch_size?: number | undefined;
+  max_transfers?: number | undefined;
+  connect_timeout?: number | undefined;
+  idle_timeout?: number | undefined;
+  stall_timeout?: number | undefined;
+  token_file?: string | undefined;
+  ca_file?: string | undefined;
+  pin_sha256?: string | undefined;
+  cert_file?: string | undefined;
+  key_file?: string | undefined;
+  log_level?: LogLevel | undefined;
 }
 
 /** What headrace reads of a cluster file, checked. */
@@ -27,85 +44,49 @@ export interface ClusterFile {
   tensor_protocol?: TensorProtocolSection | undefined;
 }
 
-/** Longer than any pause between attempts that helps anybody, shorter than what timers can hold. */
-const MAX_DELAY_MS = 24 * 60 * 60 * 1000;
 /** What HELLO has room for. */
 const MAX_NODE_NAME_BYTES = 256;
-
-// Each message ends the sentence "KEY must be ...".
-const bool = v.optional(v.boolean("true or false (in the environment also 1 or 0)"));
-
-function wholeNumber(least: number, most: number, message: string): v.CheckAction<number, string> {
-  return v.check((n) => Number.isSafeInteger(n) && n >= least && n <= most, message);
-}
-
-/** A number, or text that `parse` makes one of. */
-function quantity(parse: (text: string) => number, least: number, most: number, message: string) {
-  const number = v.union([v.number(), v.pipe(v.string(), v.transform(parse))], message);
-  return v.pipe(number, wholeNumber(least, most, message));
-}
-
-function byteCount(least: number, most: number, range: string) {
-  const message = `a whole number of bytes ${range}, or a size such as "64KiB" or "4MiB"`;
-  return v.optional(quantity(parseByteCount, least, most, message));
-}
-
-function duration() {
-  const message =
-    `a whole number of milliseconds from 0 to ${MAX_DELAY_MS} (a day), ` +
-    'or a duration such as "500ms" or "2s"';
-  return v.optional(quantity(parseDurationMs, 0, MAX_DELAY_MS, message));
-}
-
-/** A quantity that may also be without an end. */
-function limit(parse: (text: string) => number, wanted: string) {
-  const message = `${wanted}, or "unlimited"`;
-  const number = quantity(parse, 0, Number.MAX_SAFE_INTEGER, message);
-  return v.optional(v.union([v.literal("unlimited"), number], message));
-}
-
-function factor(least: number, most: number) {
-  const message = `a number from ${least} to ${most}`;
-  return v.optional(
-    v.pipe(v.number(message), v.minValue(least, message), v.maxValue(most, message)),
-  );
-}
-
-const RETRIES = 'a whole number from 0, or "unlimited"';
+const MAX_PATH_BYTES = 4096;
+/** The most that HELLO can say. */
+const MAX_TRANSFERS = 1_000_000;
+const MiB = 1024 * 1024;
+const ANY = Number.MAX_SAFE_INTEGER;
+const PATH = `a path of 1 to ${MAX_PATH_BYTES} bytes`;
+const PIN = /^[0-9a-fA-F]{2}(?::?[0-9a-fA-F]{2}){31}$/;
 
 const tensorProtocolSchema = v.strictObject({
-  use_streaming_protocol: bool,
-  chunk_size: byteCount(
+  use_streaming_protocol: field.boolean(),
+  chunk_size: field.size(
     MIN_CHUNK_BYTES,
     MAX_CHUNK_BYTES,
     `from ${MIN_CHUNK_BYTES} (1 KiB) to ${MAX_CHUNK_BYTES} (64 MiB)`,
   ),
-  enable_compression: bool,
-  compression_threshold: byteCount(0, Number.MAX_SAFE_INTEGER, "from 0"),
-  max_retries: v.optional(
-    v.union(
-      [
-        v.literal("unlimited"),
-        v.pipe(v.number(), wholeNumber(0, Number.MAX_SAFE_INTEGER, RETRIES)),
-      ],
-      RETRIES,
-    ),
-  ),
-  retry_base_delay: duration(),
-  retry_max_delay: duration(),
-  retry_backoff_factor: factor(1, 100),
-  retry_jitter_factor: factor(0, 1),
-  checkpoint_max_age: limit(
-    parseDurationMs,
-    'a whole number of milliseconds from 0, a duration such as "12h" or "14d"',
-  ),
-  checkpoint_max_bytes: limit(
-    parseByteCount,
-    'a whole number of bytes from 0, a size such as "500GiB" or "2TiB"',
-  ),
+  enable_compression: field.boolean(),
+  compression_threshold: field.size(0, ANY, "from 0"),
+  max_retries: field.countOrUnlimited(),
+  retry_base_delay: field.duration(0),
+  retry_max_delay: field.duration(0),
+  retry_backoff_factor: field.factor(1, 100),
+  retry_jitter_factor: field.factor(0, 1),
+  checkpoint_max_age: field.durationOrUnlimited(),
+  checkpoint_max_bytes: field.sizeOrUnlimited(),
+  digest: field.word("sha256", "none"),
+  codecs: field.wordList(...CODEC_NAMES),
+  transfer_window: field.size(MiB, ANY, `from ${MiB} (1 MiB)`),
+  connection_window: field.size(MiB, ANY, `from ${MiB} (1 MiB)`),
+  max_tensor_size: field.size(1, ANY, "from 1"),
+  max_prefetch_size: field.size(0, ANY, "from 0"),
+  max_transfers: field.count(1, MAX_TRANSFERS),
+  connect_timeout: field.duration(1),
+  idle_timeout: field.duration(1),
+  stall_timeout: field.duration(1),
+  token_file: field.text(MAX_PATH_BYTES, PATH),
+  ca_file: field.text(MAX_PATH_BYTES, PATH),
+  pin_sha256: field.pattern(PIN, "64 hexadecimal digits, colons allowed"),
+  cert_file: field.text(MAX_PATH_BYTES, PATH),
+  key_file: field.text(MAX_PATH_BYTES, PATH),
+  log_level: field.word("trace", "debug", "info", "warning", "error", "off"),
 });
-
-const NODE_NAME = `text of 1 to ${MAX_NODE_NAME_BYTES} bytes`;
 
 // valibot takes an array for an object without keys.
 const isPlainObject = (value: unknown) =>
@@ -121,17 +102,9 @@ export const clusterFileSchema: v.GenericSchema<unknown, ClusterFile> = v.pipe(
   v.unknown(),
   plainObject,
   v.object({
-    enabled: bool,
-    node_name: v.optional(
-      v.pipe(
-        v.string(NODE_NAME),
-        v.nonEmpty(NODE_NAME),
-        v.maxBytes(MAX_NODE_NAME_BYTES, NODE_NAME),
-      ),
-    ),
-    node_role: v.optional(
-      v.picklist(["worker", "coordinator", "mixed"], '"worker", "coordinator" or "mixed"'),
-    ),
+    enabled: field.boolean(),
+    node_name: field.text(MAX_NODE_NAME_BYTES),
+    node_role: field.word("worker", "coordinator", "mixed"),
     tensor_protocol: v.optional(v.pipe(v.unknown(), plainObject, tensorProtocolSchema)),
   }),
 );

@@ -25,6 +25,7 @@ const asBoolean = (text: string) => {
   if (lower === "true" || lower === "1") return true;
   return lower === "false" || lower === "0" ? false : text;
 };
+const asLogLevel = (text: string) => text.toLowerCase().replace(/^warn$/, "warning");
 const asNumber = (text: string) => (/^[0-9]+(\.[0-9]+)?$/.test(text) ? Number(text) : text);
 
 function top(name: keyof Settings, environment: string, fromText: SettingNames["fromText"]) {
@@ -66,6 +67,22 @@ export const SETTING_KEYS: Readonly<Record<SettingKey, SettingNames>> = {
   retry_jitter_factor: section("retryJitterFactor", "OLLAMA_TENSOR_RETRY_JITTER_FACTOR", asNumber),
   checkpoint_max_age: section("checkpointMaxAgeMs", "OLLAMA_TENSOR_CHECKPOINT_MAX_AGE", asIs),
   checkpoint_max_bytes: section("checkpointMaxBytes", "OLLAMA_TENSOR_CHECKPOINT_MAX_BYTES", asIs),
+  digest: section("digest", "OLLAMA_TENSOR_DIGEST", asIs),
+  codecs: section("codecs", "OLLAMA_TENSOR_CODECS", (text) => text.split(/ *, */)),
+  transfer_window: section("transferWindowBytes", "OLLAMA_TENSOR_TRANSFER_WINDOW", asIs),
+  connection_window: section("connectionWindowBytes", "OLLAMA_TENSOR_CONNECTION_WINDOW", asIs),
+  max_tensor_size: section("maxTensorBytes", "OLLAMA_TENSOR_MAX_TENSOR_SIZE", asIs),
+  max_prefetch_size: section("maxPrefetchBytes", "OLLAMA_TENSOR_MAX_PREFETCH_SIZE", asIs),
+  max_transfers: section("maxTransfers", "OLLAMA_TENSOR_MAX_TRANSFERS", asNumber),
+  connect_timeout: section("connectTimeoutMs", "OLLAMA_TENSOR_CONNECT_TIMEOUT", asIs),
+  idle_timeout: section("idleTimeoutMs", "OLLAMA_TENSOR_IDLE_TIMEOUT", asIs),
+  stall_timeout: section("stallTimeoutMs", "OLLAMA_TENSOR_STALL_TIMEOUT", asIs),
+  token_file: section("tokenFile", "OLLAMA_TENSOR_TOKEN_FILE", asIs),
+  ca_file: section("caFile", "OLLAMA_TENSOR_CA_FILE", asIs),
+  pin_sha256: section("pinSha256", "OLLAMA_TENSOR_PIN_SHA256", asIs),
+  cert_file: section("certFile", "OLLAMA_TENSOR_CERT_FILE", asIs),
+  key_file: section("keyFile", "OLLAMA_TENSOR_KEY_FILE", asIs),
+  log_level: section("logLevel", "OLLAMA_LOG_LEVEL", asLogLevel),
 };
 
 /** The keys of {@linkcode SETTING_KEYS}, in its order. */

@@ -181,7 +181,7 @@ export class TensorPeer implements AsyncDisposable {
    */
   requestTensor(address: TensorAddress, options: RequestOptions = {}): Transfer {
     const key = formatAddress(address);
-    const digest = options.digest ?? "sha256";
+    const digest = options.digest ?? this.#context.digest;
     const isWhole = !options.rows && !options.bytes;
     const prefetch = isWhole ? this.#prefetches.take(key, digest) : undefined;
     if (prefetch && !prefetch.transfer.isOver) {
@@ -303,7 +303,7 @@ export class TensorPeer implements AsyncDisposable {
    * ```
    */
   prefetch(addresses: Iterable<TensorAddress>, options: PrefetchOptions = {}): Transfer[] {
-    const { digest = "sha256", priority = PREFETCH_PRIORITY, signal } = options;
+    const { digest = this.#context.digest, priority = PREFETCH_PRIORITY, signal } = options;
     return [...addresses].map((address) => {
       const key = formatAddress(address);
       const known = this.#prefetches.get(key);

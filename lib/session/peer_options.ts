@@ -46,6 +46,8 @@ export interface TensorPeerOptions {
    * tensors over 64 MiB; default `true`.
    */
   readonly streaming?: boolean;
+  /** What transfers carry that do not say it themselves; default `"sha256"`. */
+  readonly digest?: DigestMode;
   /** Parts of the default limits to replace. */
   readonly limits?: Partial<Limits>;
   /** Parts of the default retry policy to replace. */
@@ -81,7 +83,7 @@ export interface TensorPeerOptions {
 export interface TransferOptions {
   /** 0 to 255, default 50; low is 0, high 100, critical 200. */
   readonly priority?: number;
-  /** Whether leaves carry digests; `"none"` trusts the link and the source. Default `"sha256"`. */
+  /** Whether leaves carry digests; `"none"` trusts the link and the source. Default: the peer's. */
   readonly digest?: DigestMode;
   readonly signal?: AbortSignal;
   /** How long the transfer may take in all; it is then cancelled with a `TimeoutError`. */

@@ -32,6 +32,7 @@ export function createContext(options: TensorPeerOptions): SessionContext {
     digests: options.digests ?? new DigestCache(limits.maxCachedDigests),
     buffers: new BufferPool(MOST_BUFFERS_KEPT),
     disk: new DiskTurns(),
+    digest: options.digest ?? "sha256",
     codecs: streaming ? (options.codecs ?? [deflate]) : [],
     streaming,
     thresholdBytes: options.compressionThresholdBytes ?? DEFAULT_THRESHOLD_BYTES,

@@ -30,7 +30,7 @@ export function pushTensor(
   }
   const source = sourceOf(tensor, { ...options, replayBytes });
   const { transfer, meter } = transfers.begin(identity, "out", options);
-  const digest = options.digest ?? "sha256";
+  const digest = options.digest ?? context.digest;
   const attempt = (channel: Channel, epoch: number): Attempt => {
     transfer.enter("moving", source.descriptor);
     const { id } = identity;

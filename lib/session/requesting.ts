@@ -25,7 +25,7 @@ export function requestTensor(
   options: RequestOptions,
   held?: MemorySink,
 ): Requested {
-  const { version, root, rows, bytes, digest = "sha256" } = options;
+  const { version, root, rows, bytes, digest = context.digest } = options;
   const outlet = createOutlet(options, held, (reason) => transfer.cancel(reason));
   const { stream, takeBytes } = outlet;
   const outlets = {

@@ -4,6 +4,7 @@ import type { Compression } from "../codec/compression.ts";
 import type { Limits } from "../limits.ts";
 import type { Sha256 } from "../platform/sha256.ts";
 import type { DigestCache } from "../tensor/digest_cache.ts";
+import type { DigestMode } from "../wire/messages.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import type { DiskTurns } from "./disk_turns.ts";
 
@@ -23,6 +24,8 @@ export interface SessionContext {
   readonly chunkBytes: number;
   /** Whether tensors move in chunks, resumably; without it each is one chunk and begins anew. */
   readonly streaming: boolean;
+  /** Whether leaves carry digests where a transfer does not say. */
+  readonly digest: DigestMode;
   /** How often a damaged leaf is fetched again. */
   readonly maxRefetches: number;
 }

@@ -14,7 +14,7 @@ export const ASK_SINGLY = "ask_singly";
 export interface RequestListOptions {
   /** 0 to 255, default 50. */
   readonly priority?: number;
-  /** Whether tensors carry digests; default `"sha256"`. */
+  /** Whether tensors carry digests; default: the peer's. */
   readonly digest?: DigestMode;
   readonly signal?: AbortSignal;
   /** Told of tensors that cannot be had; left out, the first of them ends everything with its error. */
@@ -166,7 +166,7 @@ export class TensorList {
       channel,
       context,
       priority,
-      digest: this.#list.digest ?? "sha256",
+      digest: this.#list.digest ?? this.#options.context.digest,
       onTensor: (tensor) => {
         this.#cameBytes += tensor.bytes.byteLength;
         this.#cameCount++;

@@ -36,7 +36,7 @@ export const resolveSettingsSuite: Suite = ({ test }) => {
     assert.deepEqual(ignoredKeys, []);
     for (const key of KEYS) {
       const { name, initial, environment } = CASES[key];
-      assert.equal((settings as unknown as Record<string, unknown>)[name], initial, key);
+      assert.deepEqual((settings as unknown as Record<string, unknown>)[name], initial, key);
       assert.deepEqual(origins[key], { value: initial, origin: "default" });
       assert.equal(SETTING_KEYS[key].environment, environment);
     }
