@@ -11,6 +11,7 @@ import { governorSuite } from "./codec/governor.ts";
 import { jsonFaultSuite } from "./config/json_fault.ts";
 import { quantitySuite } from "./config/quantity.ts";
 import { resolveSettingsSuite } from "./config/resolve_settings.ts";
+import { settingsOnTheWireSuite } from "./config/settings_on_the_wire.ts";
 import { spellingSuite } from "./config/spelling.ts";
 import { safetensorsHeaderSuite } from "./formats/safetensors/header.ts";
 import { shardIndexSuite } from "./formats/safetensors/shard_index.ts";
@@ -225,4 +226,5 @@ export const portableSuites: readonly Suite[] = [
   jsonFaultSuite,
   spellingSuite,
   resolveSettingsSuite,
+  settingsOnTheWireSuite,
 ];
