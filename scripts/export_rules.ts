@@ -11,8 +11,8 @@ export interface Manifest {
   readonly imports?: Readonly<Record<string, string>>;
 }
 
-/** On npm alone: lets tools read the version. */
-const NPM_ONLY = "./package.json";
+/** Files that are no code, which only npm can export: for the version, and for editors. */
+const NPM_ONLY: readonly string[] = ["./package.json", "./config/schema.json"];
 
 /** The built file of a source file: `./lib/x.ts` becomes `./dist/lib/x.js`. */
 export function builtFileOf(source: string): string {
@@ -48,7 +48,7 @@ export function exportProblems(
       problems.push(`package.json does not depend on ${name}`);
   }
   for (const subpath of new Set([...Object.keys(npm.exports), ...Object.keys(jsr.exports)])) {
-    if (subpath === NPM_ONLY) continue;
+    if (NPM_ONLY.includes(subpath)) continue;
     const source = jsr.exports[subpath];
     const target = npm.exports[subpath];
     if (typeof source !== "string") problems.push(`deno.json does not export ${subpath}`);

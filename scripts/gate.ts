@@ -20,6 +20,7 @@ const STEPS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["imports", ...script("check_imports")],
   ["portability", ...script("check_portability")],
   ["exports", ...script("check_exports")],
+  ["settings schema", ...script("check_settings_schema")],
   ["locks", ...script("check_locks")],
   ["tests", "npm", "test"],
   ["docs", ...script("check_docs")],

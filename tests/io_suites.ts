@@ -1,4 +1,5 @@
 // Needs sockets and files.
+
 import {
   fileCheckpointStoreSuite,
   memoryCheckpointStoreSuite,
@@ -22,6 +23,7 @@ import { pushSuite } from "./cli/push.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { serveHttpSuite } from "./cli/serve_http.ts";
 import { serveHttpsSuite } from "./cli/serve_https.ts";
+import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
@@ -79,4 +81,5 @@ export const ioSuites: readonly Suite[] = [
   acceptStoreSuite,
   pushSuite,
   sweepsSuite,
+  settingsInForceSuite,
 ];

@@ -9,6 +9,7 @@ import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
 import { jsonFaultSuite } from "./config/json_fault.ts";
+import { malformedSettingsSuite } from "./config/malformed_settings.ts";
 import { quantitySuite } from "./config/quantity.ts";
 import { resolveSettingsSuite } from "./config/resolve_settings.ts";
 import { settingsOnTheWireSuite } from "./config/settings_on_the_wire.ts";
@@ -226,5 +227,6 @@ export const portableSuites: readonly Suite[] = [
   jsonFaultSuite,
   spellingSuite,
   resolveSettingsSuite,
+  malformedSettingsSuite,
   settingsOnTheWireSuite,
 ];

@@ -49,11 +49,12 @@ export function checkLayer(said: unknown, wording: Wording): Layer["values"] {
 function errorOf(issue: v.BaseIssue<unknown>, wording: Wording): ConfigError {
   const { whole, subject, written } = wording;
   // What is wrong with one of a list's values is wrong with the setting.
-  const last = issue.path?.findLast((item) => typeof item.key === "string");
-  if (!last) {
+  const named = issue.path?.findLast((item) => typeof item.key === "string");
+  const last = issue.path?.at(-1);
+  if (!named || !last) {
     return new ConfigError(`${whole} must be ${issue.message}, found ${show(issue.input)}`);
   }
-  const key = String(last.key);
+  const key = String(named.key);
   if (issue.type !== "strict_object") {
     const found = show(written?.(key) ?? last.value);
     return new ConfigError(`${subject(key)} must be ${issue.message}, found ${found}`);
