@@ -23,6 +23,8 @@ export const PORTABLE_ROOMS: readonly string[] = [
   "codec",
   "streams",
   "session",
+  "config",
+  "compat",
   "testing",
 ];
 

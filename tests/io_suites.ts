@@ -27,6 +27,7 @@ import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
+import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
@@ -82,4 +83,5 @@ export const ioSuites: readonly Suite[] = [
   pushSuite,
   sweepsSuite,
   settingsInForceSuite,
+  exchangeWeightsSuite,
 ];

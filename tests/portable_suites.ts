@@ -1,4 +1,5 @@
 // Needs nothing but what every runtime has.
+
 import { fileNameSuite } from "./checkpoint/file_name.ts";
 import { journalSuite } from "./checkpoint/journal.ts";
 import { ledgerSuite } from "./checkpoint/ledger.ts";
@@ -8,6 +9,7 @@ import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
+import { olderProtocolsSuite } from "./compat/protocols.ts";
 import { jsonFaultSuite } from "./config/json_fault.ts";
 import { malformedSettingsSuite } from "./config/malformed_settings.ts";
 import { quantitySuite } from "./config/quantity.ts";
@@ -228,5 +230,6 @@ export const portableSuites: readonly Suite[] = [
   spellingSuite,
   resolveSettingsSuite,
   malformedSettingsSuite,
+  olderProtocolsSuite,
   settingsOnTheWireSuite,
 ];

@@ -1,0 +1,86 @@
+// This module runs in every runtime.
+import { StreamSink } from "../session/stream_sink.ts";
+import type { Transfer } from "../session/transfer.ts";
+import { ChunkerStream } from "../streams/chunker_stream.ts";
+import type { TensorAddress } from "../tensor/address.ts";
+import type { TensorChunk } from "../tensor/chunk.ts";
+import type { TensorDescriptor } from "../tensor/descriptor.ts";
+import type { TensorSink } from "../tensor/sink.ts";
+
+/**
+ * A tensor that comes in as fast as it is read, over one transfer or, when that has failed and is
+ * begun again, over the next: what was read is not sent again.
+ */
+export class TensorFlow {
+  readonly address: TensorAddress;
+  transfer: Transfer;
+  readonly #sink: StreamSink;
+  readonly #chunks: ReadableStreamDefaultReader<TensorChunk>;
+  #reading: Promise<ReadableStreamReadResult<TensorChunk>> | undefined;
+
+  /** @param begin Makes the transfer, which goes into the flow's sink. */
+  constructor(
+    address: TensorAddress,
+    chunkBytes: number,
+    begin: (into: (descriptor: TensorDescriptor) => TensorSink) => Transfer,
+  ) {
+    this.address = address;
+    this.#sink = new StreamSink((reason) => this.transfer.cancel(reason));
+    const chunks = this.#sink.readable.pipeThrough(new ChunkerStream({ chunkBytes }));
+    this.#chunks = chunks.getReader();
+    // What breaks the stream breaks the transfer, which is where it is looked at.
+    this.#chunks.closed.catch(() => {});
+    this.transfer = begin((descriptor) => this.into(descriptor));
+    this.transfer.done.catch(() => {});
+  }
+
+  /** Where each attempt's tensor goes. */
+  into(descriptor: TensorDescriptor): TensorSink {
+    return this.#sink.attach(descriptor, undefined);
+  }
+
+  /** Goes on over another transfer. */
+  resume(transfer: Transfer): void {
+    this.transfer = transfer;
+    transfer.done.catch(() => {});
+  }
+
+  /**
+   * The next verified chunk; `undefined` at the end.
+   *
+   * @throws what the transfer failed with; the chunk is still there after `resume`.
+   */
+  async next(): Promise<TensorChunk | undefined> {
+    this.#reading ??= this.#chunks.read();
+    const reading = this.#reading;
+    const over = this.transfer.done.then(() => reading);
+    const { done, value } = await Promise.race([reading, over]);
+    this.#reading = undefined;
+    if (!done) return value;
+    await this.transfer.done;
+    return undefined;
+  }
+
+  /** All that is left, in one piece. */
+  async collect(): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    let byteLength = 0;
+    for (let chunk = await this.next(); chunk; chunk = await this.next()) {
+      pieces.push(chunk.bytes);
+      byteLength += chunk.bytes.byteLength;
+    }
+    if (pieces.length === 1) return pieces[0] as Uint8Array;
+    const whole = new Uint8Array(byteLength);
+    let at = 0;
+    for (const piece of pieces) {
+      whole.set(piece, at);
+      at += piece.byteLength;
+    }
+    return whole;
+  }
+
+  /** Nobody wants the rest. */
+  cancel(reason: unknown): void {
+    this.transfer.cancel(reason);
+  }
+}
