@@ -20,6 +20,7 @@ import { pullFaultsSuite } from "./cli/pull_faults.ts";
 import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pullStoppedSuite } from "./cli/pull_stopped.ts";
 import { pushSuite } from "./cli/push.ts";
+import { secretLogsSuite } from "./cli/secret_logs.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { serveHttpSuite } from "./cli/serve_http.ts";
 import { serveHttpsSuite } from "./cli/serve_https.ts";
@@ -84,4 +85,5 @@ export const ioSuites: readonly Suite[] = [
   sweepsSuite,
   settingsInForceSuite,
   exchangeWeightsSuite,
+  secretLogsSuite,
 ];

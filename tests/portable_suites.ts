@@ -39,6 +39,7 @@ import { hostileSenderSuite } from "./session/hostile_sender.ts";
 import { lanesSuite } from "./session/lanes.ts";
 import { leafBuffersSuite } from "./session/leaf_buffers.ts";
 import { lifecycleSuite } from "./session/lifecycle.ts";
+import { logsSuite } from "./session/logs.ts";
 import { memorySinkSuite } from "./session/memory_sink.ts";
 import { memoryStoreSuite } from "./session/memory_store.ts";
 import { outboxSuite } from "./session/outbox.ts";
@@ -225,6 +226,7 @@ export const portableSuites: readonly Suite[] = [
   flowControlModelSuite,
   attemptFencesSuite,
   diskTurnsSuite,
+  logsSuite,
   quantitySuite,
   jsonFaultSuite,
   spellingSuite,

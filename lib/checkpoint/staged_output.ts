@@ -4,6 +4,7 @@ import { sha256 as platformSha256, type Sha256 } from "../platform/sha256.ts";
 import type { TensorAddress } from "../tensor/address.ts";
 import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { TensorSink } from "../tensor/sink.ts";
+import { logCheckpoint } from "./checkpoint_log.ts";
 import type {
   Checkpoint,
   CheckpointOptions,
@@ -129,6 +130,7 @@ export class StagedOutput implements Checkpoint {
       );
       const ignoresCase = await staging.ignoresCase();
       const parts = { recovered, staging, lock, ledger, journal, handles, boot };
+      logCheckpoint(outputPath, ledger);
       return new StagedOutput({ ...parts, durable, sha256, ignoresCase });
     } catch (cause) {
       staging.unlock(lock);

@@ -3,6 +3,7 @@ import { HeadraceError, IntegrityError, RemoteError, RetryExhaustedError } from 
 import { mayRetry, type RetryPolicy, retryDelayMs } from "../retry.ts";
 import type { Dialler } from "../streams/dialler.ts";
 import type { Channel } from "./channel.ts";
+import { logRetry } from "./session_log.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
 import type { Verified } from "./verdict.ts";
@@ -93,6 +94,7 @@ export class Attempts {
           if (isPinned && isChange) throw error;
           await this.pauseOrThrow(error, ++failures, signal);
           meter.retries++;
+          logRetry(transfer, epoch + 1, error);
         } catch (final) {
           settle(transfer, final);
         }

@@ -11,6 +11,7 @@ import type { TensorPeerOptions } from "./peer_options.ts";
 import { helloOf } from "./peer_setup.ts";
 import { PriorityScheduler } from "./scheduler.ts";
 import type { SessionContext } from "./session_context.ts";
+import { logConnection, logRedial, logRefused } from "./session_log.ts";
 
 /** What a {@linkcode PeerLink} is made with. */
 export interface PeerLinkOptions {
@@ -72,6 +73,7 @@ export class PeerLink {
       policy: () => this.#policy(),
       clock: context.clock,
       random: this.random,
+      onRetry: logRedial,
     });
   }
 
@@ -154,10 +156,13 @@ export class PeerLink {
       signal,
     });
     const link = await opened.catch((error) => {
+      logRefused(connection, error);
       // Whoever spoke headrace before does so still: it is the link that damaged a greeting.
       const isDamage = this.#canDial && this.#hasGreeted && error instanceof ProtocolError;
       throw isDamage ? new TransportError(error.message, { cause: error }) : error;
     });
+    const said = (hello: Hello) => logConnection(connection, link, hello, clock);
+    link.remoteHello.then(said, () => {});
     this.#hasGreeted = true;
     this.#own = channel;
     this.#mayComeBack = this.#options.successor !== undefined;

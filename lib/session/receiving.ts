@@ -24,6 +24,7 @@ import { MendQueue } from "./mend_queue.ts";
 import { checkBounds } from "./offer_checks.ts";
 import { rangeFrames, rangesOf } from "./range_frames.ts";
 import type { SessionContext } from "./session_context.ts";
+import { logLeaves } from "./session_log.ts";
 import { type TransferIdentity, takeSmall } from "./small_receiving.ts";
 import { StallWatch } from "./stall_watch.ts";
 import type { TransferMeter } from "./transfer_meter.ts";
@@ -293,6 +294,10 @@ export class Receiving implements StreamParty {
     });
   }
 
+  #log(what: string, leaves: number, firstLeaf: number | undefined, why?: string): void {
+    logLeaves(what, this.#options.identity, { leaves, firstLeaf, why });
+  }
+
   #opened(): Open {
     if (this.#open) return this.#open;
     throw new ProtocolError("The peer went on before its offer was accepted");
@@ -317,6 +322,7 @@ export class Receiving implements StreamParty {
       await sink.begin(offer.version, keep);
       if (this.#isOver) return;
       for (const leaf of keep) ledger.keep(leaf, false);
+      if (keep.length > 0) this.#log("transfer resumed", keep.length, keep[0]?.index);
       const { first, count } = part?.leaves ?? { first: 0, count: ledger.leafTotal };
       for (let leaf = 0; part && leaf < ledger.leafTotal; leaf++) {
         if (leaf < first || leaf >= first + count) ledger.leaveOut(leaf);
@@ -447,6 +453,7 @@ export class Receiving implements StreamParty {
         retryable: false,
       });
     }
+    this.#log("leaves fetched again", leaves.length, leaves[0], why);
     // The sender says once more that it is done when it has sent these.
     this.#complete = undefined;
     for (const frame of rangeFrames("refetch", this.stream, rangesOf(leaves))) this.#send(frame);
@@ -536,6 +543,8 @@ export class Receiving implements StreamParty {
     this.#isFinishing = false;
     this.#isOurTurn = false;
     // The sender says once more that it is done when it has sent these.
+    const [firstLeaf] = differing;
+    this.#log("tensor mended", differing.size, firstLeaf);
     mends.begin([...differing]);
   }
 }

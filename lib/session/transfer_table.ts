@@ -5,6 +5,7 @@ import { AbortGroups } from "./abort_groups.ts";
 import type { Attempts } from "./attempts.ts";
 import type { TransferOptions } from "./peer_options.ts";
 import type { SessionContext } from "./session_context.ts";
+import { logTransfer } from "./session_log.ts";
 import type { TransferIdentity } from "./small_receiving.ts";
 import { Transfer, type TransferControls } from "./transfer.ts";
 import { TransferMeter } from "./transfer_meter.ts";
@@ -84,6 +85,7 @@ export class TransferTable {
       reprioritise: (value) => attempts.of(transfer)?.reprioritise(value),
       pause: (isPaused) => attempts.of(transfer)?.pause(isPaused),
     });
+    logTransfer(transfer, context.clock);
     this.#transfers.add(transfer);
     const over = () => void this.#transfers.delete(transfer);
     transfer.done.then(over, over);

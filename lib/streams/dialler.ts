@@ -18,6 +18,8 @@ export interface DiallerOptions<T> {
   readonly policy: () => RetryPolicy;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Told before the pause that another attempt waits for. */
+  readonly onRetry?: (attempt: number, delayMs: number, error: unknown) => void;
 }
 
 /** A dial under way, its retries included, and how many wait for it. */
@@ -101,13 +103,15 @@ export class Dialler<T> {
   }
 
   async #attempt(signal: AbortSignal): Promise<T> {
-    const { random, open, discard } = this.#options;
+    const { random, open, discard, onRetry } = this.#options;
     const policy = this.#options.policy();
     for (;;) {
       signal.throwIfAborted();
       if (!mayRetry(policy, this.#failures)) throw this.#exhausted();
       if (this.#failures > 0) {
-        await this.#sleep(retryDelayMs(policy, this.#failures, random), signal);
+        const delayMs = retryDelayMs(policy, this.#failures, random);
+        onRetry?.(this.#failures, delayMs, this.#lastFailure);
+        await this.#sleep(delayMs, signal);
       }
       try {
         const opened = await open(signal);
