@@ -27,6 +27,7 @@ import { serveHttpsSuite } from "./cli/serve_https.ts";
 import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
+import { versionSuite } from "./cli/version.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
 import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
@@ -86,4 +87,5 @@ export const ioSuites: readonly Suite[] = [
   settingsInForceSuite,
   exchangeWeightsSuite,
   secretLogsSuite,
+  versionSuite,
 ];

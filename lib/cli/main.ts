@@ -12,6 +12,7 @@ import { pushCommand } from "./push_command.ts";
 import { createReport } from "./report.ts";
 import { serveCommand } from "./serve_command.ts";
 import { endWithReader } from "./stdout.ts";
+import { printVersion } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: serveCommand,
@@ -38,6 +39,10 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
   if (verb === undefined || verb === "--help" || verb === "-h") {
     printHelp(await renderUsage(MAIN));
     if (verb === undefined) process.exitCode = 2;
+    return;
+  }
+  if (verb === "--version" || verb === "-V") {
+    printVersion(rest.includes("--json"));
     return;
   }
   if (command && (rest.includes("--help") || rest.includes("-h"))) {
