@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PortableResult } from "../tests/runtimes/portable.ts";
+import { startPairingRelay } from "../tests/transports/pairing_relay.ts";
 import { bundle } from "./bundle.ts";
 import { formatJunit } from "./junit.ts";
 import { startWorkerd } from "./workerd.ts";
@@ -22,14 +23,19 @@ async function workerd(command: string, folder: string): Promise<PortableRuntime
   const file = join(folder, "worker.js");
   await bundle("tests/runtimes/workerd.ts", file, ["workerd"]);
   const { url, close } = await startWorkerd(command, folder, file);
+  const relay = await startPairingRelay();
+  const headers = { "relay-port": String(relay.port) };
   const ask = async (name: string): Promise<unknown> => {
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
-    return (await fetch(`${url}/${encodeURIComponent(name)}`, { signal })).json();
+    return (await fetch(`${url}/${encodeURIComponent(name)}`, { signal, headers })).json();
   };
   return {
     names: (await ask("")) as string[],
     run: async (name) => (await ask(name)) as PortableResult,
-    close,
+    close: async () => {
+      await close();
+      relay.close();
+    },
   };
 }
 

@@ -15,6 +15,9 @@ export interface RunningWorkerd {
 /** The newest that the workerd at hand knows. */
 const COMPATIBILITY_DATE = "2026-07-01";
 
+/** The Durable Object that the worker has, bound to it as `OBJECTS`. */
+const OBJECT_CLASS = "WorkerTests";
+
 const configOf = (worker: string): string => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -27,6 +30,9 @@ const main :Workerd.Worker = (
   modules = [(name = "main.js", esModule = embed "${worker}")],
   compatibilityDate = "${COMPATIBILITY_DATE}",
   compatibilityFlags = ["nodejs_compat"],
+  durableObjectNamespaces = [(className = "${OBJECT_CLASS}", uniqueKey = "objects")],
+  durableObjectStorage = (inMemory = void),
+  bindings = [(name = "OBJECTS", durableObjectNamespace = "${OBJECT_CLASS}")],
 );
 `;
 

@@ -6,7 +6,8 @@ import type { MessageEvents, MessageSocket } from "./message_socket.ts";
 /** Of a WebSocket in the shape that browsers gave it, what is used here. */
 export interface WebSocketLike {
   binaryType: string;
-  readonly bufferedAmount: number;
+  /** Not in workers. */
+  readonly bufferedAmount?: number;
   readonly readyState: number;
   send(data: Uint8Array | string): void;
   close(code?: number, reason?: string): void;
@@ -48,8 +49,8 @@ export class W3cSocket implements MessageSocket {
   send(data: Uint8Array | string): Promise<void> | undefined {
     // One that is closing tells so by itself; some runtimes throw instead of dropping what is sent.
     if (this.#socket.readyState !== OPEN) return undefined;
-    this.#socket.send(data);
-    if (this.#socket.bufferedAmount <= MOST_BUFFERED_BYTES) return undefined;
+    this.#socket.send(this.#isTelling || typeof data === "string" ? data : data.slice());
+    if (this.#bufferedBytes <= MOST_BUFFERED_BYTES) return undefined;
     return this.#drain();
   }
 
@@ -57,8 +58,17 @@ export class W3cSocket implements MessageSocket {
     this.#socket.close(reset ? RESET_CODE : ORDERLY_CODE);
   }
 
+  /** Workers' own tell nothing, and read what they were given to send after `send` has returned. */
+  get #isTelling(): boolean {
+    return this.#socket.bufferedAmount !== undefined;
+  }
+
+  get #bufferedBytes(): number {
+    return this.#socket.bufferedAmount ?? 0;
+  }
+
   async #drain(): Promise<void> {
-    while (this.#socket.bufferedAmount > MOST_BUFFERED_BYTES / 2 && !this.#inbox.isClosed) {
+    while (this.#bufferedBytes > MOST_BUFFERED_BYTES / 2 && !this.#inbox.isClosed) {
       await sleep(systemClock, LOOK_AGAIN_MS);
     }
   }

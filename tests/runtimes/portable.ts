@@ -1,5 +1,5 @@
 // The suites that need nothing but what every runtime has, for runtimes without a test runner.
-import type { Harness } from "../harness.ts";
+import type { Harness, Suite } from "../harness.ts";
 import { portableSuites } from "../portable_suites.ts";
 
 /** How a test ended. */
@@ -9,8 +9,16 @@ export interface PortableResult {
   readonly error?: string;
 }
 
-/** Every test of the portable suites, by its name. */
-export function portableTests(runtime: string): ReadonlyMap<string, () => void | Promise<void>> {
+/** Tests by their names. */
+export type PortableTests = ReadonlyMap<string, () => void | Promise<void>>;
+
+/** Every test of the portable suites. */
+export function portableTests(runtime: string): PortableTests {
+  return testsOf(runtime, portableSuites);
+}
+
+/** Every test of these suites. */
+export function testsOf(runtime: string, suites: readonly Suite[]): PortableTests {
   const tests = new Map<string, () => void | Promise<void>>();
   const names = new Set<string>();
   const test: Harness["test"] = (name, body) => {
@@ -18,13 +26,13 @@ export function portableTests(runtime: string): ReadonlyMap<string, () => void |
     names.add(name);
     tests.set(name, body);
   };
-  for (const suite of portableSuites) suite({ runtime, names, test });
+  for (const suite of suites) suite({ runtime, names, test });
   return tests;
 }
 
 /** Runs one of them; a test that takes longer than `limitMs` has failed. */
 export async function runPortable(
-  tests: ReadonlyMap<string, () => void | Promise<void>>,
+  tests: PortableTests,
   name: string,
   limitMs: number,
 ): Promise<PortableResult> {
