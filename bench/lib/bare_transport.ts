@@ -214,7 +214,7 @@ async function openWebTransport({ host = "127.0.0.1", port }: Part): Promise<Pat
     const session = new WebTransport(`https://${host}:${port}`, { serverCertificateHashes });
     await session.ready;
     const stream = await session.createBidirectionalStream();
-    const path = streamPath(stream, () => session.close());
+    const path = streamPath(stream, () => session.close(), 0);
     await path.send(Uint8Array.of(0));
     return path;
   }
@@ -236,16 +236,14 @@ async function openWebTransport({ host = "127.0.0.1", port }: Part): Promise<Pat
   const session = await Deno.upgradeWebTransport(await listener.accept());
   await session.ready;
   const { value: stream } = await session.incomingBidirectionalStreams.getReader().read();
-  const { readable, writable } = stream as WebTransportBidirectionalStream;
-  const reader = readable.getReader();
-  await reader.read();
-  reader.releaseLock();
-  return streamPath({ readable, writable }, () => session.close());
+  return streamPath(stream as Stream, () => session.close(), 1);
 }
 
 type Stream = Pick<WebTransportBidirectionalStream, "readable" | "writable">;
 
-function streamPath({ readable, writable }: Stream, close: () => void): Path {
+/** @param skippedBytes What came first only to let the other end see the stream. */
+function streamPath({ readable, writable }: Stream, close: () => void, skippedBytes: number): Path {
+  let toSkip = skippedBytes;
   const writer = writable.getWriter();
   return {
     send: (piece) => writer.write(piece),
@@ -253,7 +251,9 @@ function streamPath({ readable, writable }: Stream, close: () => void): Path {
       const reader = readable.getReader();
       const readOn = async () => {
         for (let next = await reader.read(); next.value; next = await reader.read()) {
-          onBytes(next.value as Uint8Array);
+          const bytes = (next.value as Uint8Array).subarray(toSkip);
+          toSkip = 0;
+          if (bytes.byteLength > 0) onBytes(bytes);
         }
       };
       readOn().catch(() => {});

@@ -61,9 +61,14 @@ export function connectionOf(
     const lane = new LinkConnection(new WebTransportStreamLink(stream, { remote, isOpener }));
     lanes.add(lane);
     if (released) lane.close();
-    const { readable, writable } = lane;
-    const receive = lane.receive.bind(lane);
-    return { readable, writable, receive, prioritise: (order) => setSendOrder(stream, order) };
+    const { readable, writable, slack } = lane;
+    return {
+      readable,
+      writable,
+      receive: lane.receive.bind(lane),
+      prioritise: (order) => setSendOrder(stream, order),
+      ...(slack && { slack }),
+    };
   };
   const open = async (): Promise<Duplex> => {
     try {

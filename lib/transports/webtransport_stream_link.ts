@@ -4,6 +4,8 @@ import type { Link, LinkEvents } from "./link.ts";
 import type { WebTransportStreamLike } from "./webtransport_like.ts";
 import { RECORD, RECORD_HEAD_BYTES, RecordParser, recordHead } from "./webtransport_records.ts";
 
+/** What comes is handed over by the runtime, not by its kernel: on fast links with delays. */
+const SLACK = { ms: 10, bytes: 8 * 1024 * 1024 } as const;
 /** Larger writes are slower in some runtimes. */
 const MOST_WRITE_BYTES = 64 * 1024;
 /** Writes up to this are copied behind their head: a write costs more. */
@@ -26,6 +28,7 @@ export interface StreamLinkOptions {
  */
 export class WebTransportStreamLink implements Link {
   readonly remote: string;
+  readonly slack: NonNullable<Link["slack"]> = SLACK;
   readonly #options: StreamLinkOptions;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
