@@ -116,8 +116,12 @@ export const olderProtocolsSuite: Suite = ({ test }) => {
     const large = one.sendTensorSync("m", "p", "large", bytes);
     await quiet(() => sent.chunkDataBytes);
     assert.isBelow(sent.chunkDataBytes, 12 * LEAF);
-    assert.equal((await other.receiveMessage()).header.tensorID, "a");
-    assert.equal((await other.receiveMessage()).header.type, "tensor_ack");
+    // What was sent here may be acknowledged before or after what came is here.
+    const came = [await other.receiveMessage(), await other.receiveMessage()];
+    assert.sameMembers(
+      came.map(({ header: { type, tensorID } }) => `${type} ${tensorID}`),
+      ["tensor_sync a", "tensor_ack b"],
+    );
     const { header, data } = await other.receiveMessage();
     assert.equal(header.tensorID, "large");
     assert.isTrue(sameBytes(data, bytes));
