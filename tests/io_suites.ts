@@ -1,5 +1,6 @@
 // Needs sockets and files.
 
+import { checkpointLogSuite } from "./checkpoint/checkpoint_log.ts";
 import {
   fileCheckpointStoreSuite,
   memoryCheckpointStoreSuite,
@@ -88,4 +89,5 @@ export const ioSuites: readonly Suite[] = [
   exchangeWeightsSuite,
   secretLogsSuite,
   versionSuite,
+  checkpointLogSuite,
 ];

@@ -1,5 +1,5 @@
 // What is logged, for whoever listens; and that nobody else pays for it.
-import { configure, type LogRecord, reset } from "@logtape/logtape";
+import { type LogRecord, reset } from "@logtape/logtape";
 import { assert } from "chai";
 import { TransportError, UnauthorisedError } from "../../lib/errors.ts";
 import { EventLog } from "../../lib/log.ts";
@@ -10,27 +10,9 @@ import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { patterned } from "../streams/support.ts";
 import { damagedConnection } from "./damaged_connection.ts";
+import { logged } from "./support/logged.ts";
 import { cut, Place } from "./support/place.ts";
 import { LEAF, storeOf, TestSource, WEIGHTS } from "./support/tensors.ts";
-
-/** Everything that is logged meanwhile, whatever its level. */
-async function logged(body: () => Promise<void>): Promise<LogRecord[]> {
-  const records: LogRecord[] = [];
-  await configure({
-    reset: true,
-    sinks: { memory: (record) => void records.push(record) },
-    loggers: [
-      { category: "headrace", lowestLevel: "trace", sinks: ["memory"] },
-      { category: ["logtape", "meta"], lowestLevel: "fatal", sinks: [] },
-    ],
-  });
-  try {
-    await body();
-  } finally {
-    await reset();
-  }
-  return records;
-}
 
 const eventsOf = (records: readonly LogRecord[]) =>
   records.map(({ properties }) => properties.event);
