@@ -10,6 +10,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["streams"],
   ["session"],
   ["transports", "formats", "checkpoint", "config", "status", "compat", "testing"],
+  ["http"],
   ["cli"],
 ];
 const GROUND = 0;
@@ -26,6 +27,7 @@ export const PORTABLE_ROOMS: readonly string[] = [
   "config",
   "compat",
   "testing",
+  "http",
 ];
 
 function floorOf(room: string): number {

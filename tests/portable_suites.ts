@@ -1,3 +1,4 @@
+import { httpClientSuite } from "./http/client.ts";
 // Needs nothing but what every runtime has.
 
 import { fileNameSuite } from "./checkpoint/file_name.ts";
@@ -23,7 +24,6 @@ import type { Suite } from "./harness.ts";
 import { attemptFencesSuite } from "./session/attempt_fences.ts";
 import { blobSourceSuite } from "./session/blob_source.ts";
 import { channelSuite } from "./session/channel.ts";
-import { diskTurnsSuite } from "./session/disk_turns.ts";
 import { flowControlModelSuite } from "./session/flow_control_model.ts";
 import { hostileReceiverSuite } from "./session/hostile/as_receiver.ts";
 import { hostileCborSuite } from "./session/hostile/cbor.ts";
@@ -61,6 +61,7 @@ import { subscriptionSuite } from "./session/subscription.ts";
 import { tensorInputSuite } from "./session/tensor_input.ts";
 import { sessionTranscriptsSuite } from "./session/transcripts.ts";
 import { sessionTransfersSuite } from "./session/transfers.ts";
+import { turnsSuite } from "./session/turns.ts";
 import { watchersSuite } from "./session/watchers.ts";
 import { windowSuite } from "./session/window.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
@@ -135,6 +136,7 @@ export const portableSuites: readonly Suite[] = [
   goldenVectorsSuite,
   frameParserSuite,
   cborSuite,
+  httpClientSuite,
   controlSuite,
   pagesSuite,
   tensorFrameSuite,
@@ -225,7 +227,7 @@ export const portableSuites: readonly Suite[] = [
   readerBudgetSuite,
   flowControlModelSuite,
   attemptFencesSuite,
-  diskTurnsSuite,
+  turnsSuite,
   logsSuite,
   quantitySuite,
   jsonFaultSuite,

@@ -8,9 +8,9 @@ import { checkChunkBytes, MAX_CHUNK_BYTES } from "../tensor/chunk.ts";
 import { DigestCache } from "../tensor/digest_cache.ts";
 import type { Hello } from "../wire/messages.ts";
 import { BufferPool } from "./buffer_pool.ts";
-import { DiskTurns } from "./disk_turns.ts";
 import type { TensorPeerOptions } from "./peer_options.ts";
 import type { SessionContext } from "./session_context.ts";
+import { DISK_TURNS, Turns } from "./turns.ts";
 
 const DEFAULT_CHUNK_BYTES = 1024 * 1024;
 const DEFAULT_THRESHOLD_BYTES = 4096;
@@ -31,7 +31,7 @@ export function createContext(options: TensorPeerOptions): SessionContext {
     sha256: options.sha256 ?? sha256,
     digests: options.digests ?? new DigestCache(limits.maxCachedDigests),
     buffers: new BufferPool(MOST_BUFFERS_KEPT),
-    disk: new DiskTurns(),
+    disk: new Turns(DISK_TURNS),
     digest: options.digest ?? "sha256",
     codecs: streaming ? (options.codecs ?? [deflate]) : [],
     streaming,

@@ -6,7 +6,7 @@ import type { Sha256 } from "../platform/sha256.ts";
 import type { DigestCache } from "../tensor/digest_cache.ts";
 import type { DigestMode } from "../wire/messages.ts";
 import type { BufferPool } from "./buffer_pool.ts";
-import type { DiskTurns } from "./disk_turns.ts";
+import type { Turns } from "./turns.ts";
 
 /** What all transfers of a peer share. */
 export interface SessionContext {
@@ -16,7 +16,7 @@ export interface SessionContext {
   readonly digests: DigestCache;
   readonly buffers: BufferPool;
   /** Orders the writes of sinks that share a disk. */
-  readonly disk: DiskTurns;
+  readonly disk: Turns;
   /** The compressions this end can do and undo, the preferred first; empty when it is switched off. */
   readonly codecs: readonly Compression[];
   /** Chunks below this length are sent raw. */

@@ -129,8 +129,9 @@ export class Transfer {
 
   /**
    * How far everything was checked, once the transfer is complete: `root`, against the tensor's
-   * root; `digests`, a part of a tensor against its leaves' digests, because the sender does not
-   * know the root yet; `checksums`, no more than that nothing was damaged on the way.
+   * root; `digests`, against the leaves' digests, because the sender does not know the root yet or
+   * has no way to say it; `checksums`, no more than that nothing was damaged on the way; `length`,
+   * no more than that as many bytes came as were promised.
    */
   get verified(): Verified | undefined {
     return this.#verified;

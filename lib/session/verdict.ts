@@ -12,7 +12,7 @@ import type { LeafLedger } from "./leaf_ledger.ts";
 import { checkRoot } from "./offer_checks.ts";
 
 /** How far what was received has been checked. */
-export type Verified = "root" | "digests" | "checksums";
+export type Verified = "root" | "digests" | "checksums" | "length";
 
 /** What was received, and what it is held to. */
 export interface Received {

@@ -8,7 +8,12 @@ import { NotFoundError } from "../errors.ts";
 import { sha256 } from "../platform/sha256.ts";
 import { BufferPool } from "../session/buffer_pool.ts";
 import { LeafDigests } from "../session/leaf_digests.ts";
-import { checkAddress, formatAddress, type TensorAddress } from "../tensor/address.ts";
+import {
+  checkAddress,
+  formatAddress,
+  parsePattern,
+  type TensorAddress,
+} from "../tensor/address.ts";
 import { toHex } from "../tensor/bytes.ts";
 import { DigestCache } from "../tensor/digest_cache.ts";
 import { DIGEST_BYTES } from "../tensor/merkle.ts";
@@ -16,6 +21,7 @@ import type { SourceVersion, TensorSource, TensorStore } from "../tensor/source.
 import { faultOf } from "../wire/fault.ts";
 import { bodyOf, digestsBodyOf } from "./http_body.ts";
 import { checkConditions } from "./http_conditions.ts";
+import { modelsBodyOf, tensorsBodyOf } from "./http_listing.ts";
 import { type ByteRange, parseRange } from "./http_range.ts";
 import { type OriginRules, whyRefused } from "./origin_rules.ts";
 
@@ -46,6 +52,11 @@ const EXPOSED =
  * and `headrace-version` say what it is. `.../TENSOR/leaves.sha256` has the SHA-256 of each leaf of
  * 1 MiB, 32 bytes each, in order, under the same `ETag`: what came through a cache can be verified.
  *
+ * `/` lists the models, `{"models":["NAME", ...]}`; `/MODEL` and `/MODEL/PARTITION` what is there, in
+ * the order in which files hold it: `{"tensors":[{"partition","tensor","dtype","shape","byteLength",
+ * "version"}, ...]}`. Each item stands on a line of its own. A list that cannot be read to its end
+ * says so in an `error` beside it.
+ *
  * A body is read from the store only as fast as it is taken. A failure is a JSON object of `code`
  * and `message`. Requests for another host, and of pages of origins that are not named, get 403. Names
  * that are `.` or `..` cannot be asked for: a URL has none such.
@@ -72,7 +83,16 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
 
   async function answer(request: Request, headers: Headers): Promise<Response> {
     const { url, method } = request;
-    const { address, isLeaves } = parsePath(new URL(url).pathname);
+    const { pathname } = new URL(url);
+    const list = listAt(pathname);
+    if (list) {
+      headers.set("content-type", "application/json");
+      const body = await list(store);
+      if (method === "GET") return new Response(body, { headers });
+      await body.cancel();
+      return new Response(null, { headers });
+    }
+    const { address, isLeaves } = parsePath(pathname);
     const source = await store.open(address);
     let isGiven = false;
     try {
@@ -146,6 +166,25 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
     } catch (error) {
       const { code, message } = faultOf(error);
       return failed(STATUS[code] ?? 500, code, message, headers);
+    }
+  };
+}
+
+/** What gives the list of a path that names no tensor: of models, of a model, or of a partition. */
+function listAt(
+  path: string,
+): ((store: TensorStore) => Promise<ReadableStream<Uint8Array>>) | undefined {
+  const [, ...names] = path.replace(/\/$/, "").split("/");
+  if (names.length > 2 || names.includes("")) return undefined;
+  if (names.length === 0) return async (store) => modelsBodyOf(store);
+  // In a pattern a star stands for anything, in a path for itself.
+  const pattern = names.join("/").replaceAll("*", "%2A");
+  return async (store) => {
+    try {
+      return await tensorsBodyOf(store, parsePattern(pattern));
+    } catch (cause) {
+      if (!(cause instanceof TypeError)) throw cause;
+      throw new NotFoundError("The path names nothing that can be a model", { cause });
     }
   };
 }

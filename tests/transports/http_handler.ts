@@ -5,6 +5,8 @@ import { IntegrityError } from "../../lib/errors.ts";
 import { sha256 } from "../../lib/platform/sha256.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { toHex } from "../../lib/tensor/bytes.ts";
+import { createDescriptor } from "../../lib/tensor/descriptor.ts";
+import type { TensorStore } from "../../lib/tensor/source.ts";
 import {
   createHandler,
   type HandlerOptions,
@@ -16,6 +18,7 @@ import { LEAF, storeOf, TestSource, WEIGHTS } from "../session/support/tensors.t
 import { patterned, sameBytes } from "../streams/support.ts";
 import { quiet } from "./conformance.ts";
 
+const DESCRIPTOR = createDescriptor("U8", [5]);
 const PATH = "http://localhost/m/default/w";
 
 /** Asks a handler over this store. */
@@ -51,6 +54,61 @@ export const httpHandlerSuite: Suite = ({ test }) => {
         method === "GET" ? (store.get(WEIGHTS)?.bytes as Uint8Array) : new Uint8Array();
       assert.isTrue(sameBytes(found, wanted));
     }
+  });
+
+  test("http: what there is is listed as JSON, models, then tensors, read only as it is taken", async () => {
+    const store = new MemoryStore();
+    const address = { model: "a b", partition: "p", tensor: "w/1" };
+    store.set(address, new Float32Array(6), { shape: [2, 3] });
+    store.set(WEIGHTS, new Uint8Array(5));
+    const ask = asking({ store });
+    const jsonOf = async (path: string) => {
+      const response = await ask({}, {}, `http://localhost${path}`);
+      assert.equal(response.headers.get("content-type"), "application/json");
+      return response.json();
+    };
+    assert.deepEqual(await jsonOf("/"), { models: ["a b", WEIGHTS.model] });
+    const version = toHex(store.get(address)?.version ?? new Uint8Array());
+    const entry = { partition: "p", tensor: "w/1", dtype: "F32", shape: [2, 3], byteLength: 24 };
+    for (const path of ["/a%20b", "/a%20b/", "/a%20b/p"]) {
+      assert.deepEqual(await jsonOf(path), { tensors: [{ ...entry, version }] }, path);
+    }
+    for (const path of ["/*", "/a%20b/*"]) {
+      assert.equal((await ask({}, {}, `http://localhost${path}`)).status, 404);
+    }
+    const head = await ask({}, { method: "HEAD" }, "http://localhost/");
+    assert.equal(await head.text(), "");
+    let given = 0;
+    const endless: TensorStore = {
+      ...storeOf(),
+      async *list() {
+        for (;;)
+          yield {
+            address: { ...address, tensor: `${given++}` },
+            descriptor: DESCRIPTOR,
+            version: new Uint8Array(),
+          };
+      },
+    };
+    const response = await asking({ store: endless })({}, {}, "http://localhost/m");
+    const reader = response.body?.getReader();
+    await reader?.read();
+    await reader?.cancel();
+    assert.isBelow(given, 1000);
+  });
+
+  test("http: a list that fails amid it says why, beside what came", async () => {
+    const store: TensorStore = {
+      ...storeOf(),
+      async *list() {
+        yield { address: WEIGHTS, descriptor: DESCRIPTOR, version: new Uint8Array() };
+        throw new IntegrityError("source", "it changed");
+      },
+    };
+    const response = await asking({ store })({}, {}, "http://localhost/m");
+    const { tensors, error } = (await response.json()) as Record<string, unknown>;
+    assert.lengthOf(tensors as unknown[], 1);
+    assert.deepInclude(error, { code: "integrity", retryable: true, message: "it changed" });
   });
 
   test("http: ranges are read as RFC 9110 says", () => {
@@ -215,7 +273,8 @@ export const httpHandlerSuite: Suite = ({ test }) => {
       [ask(), 401, "unauthorised"],
       [ask({ authorization: "Bearer other" }), 401, "unauthorised"],
       [ask(mine, {}, "http://localhost/m/default/x"), 404, "not_found"],
-      [ask(mine, {}, "http://localhost/m/default"), 404, "not_found"],
+      [ask(mine, {}, "http://localhost/m/other"), 404, "not_found"],
+      [ask({}, {}, "http://localhost/"), 401, "unauthorised"],
       [ask(mine, {}, "http://localhost/m/default/w/else"), 404, "not_found"],
       [ask(mine, {}, "http://localhost/m/%ff/w"), 404, "not_found"],
       [ask(mine, { method: "DELETE" }), 405, "protocol"],

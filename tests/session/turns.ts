@@ -1,6 +1,6 @@
 import { assert } from "chai";
 import { type Deferred, deferred, News } from "../../lib/deferred.ts";
-import { DiskTurns } from "../../lib/session/disk_turns.ts";
+import { DISK_TURNS, Turns } from "../../lib/session/turns.ts";
 import type { TensorSink } from "../../lib/tensor/sink.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
@@ -11,7 +11,7 @@ import { peerPair } from "./transfers.ts";
 
 /** A disk that writes what it is given when the test says so. */
 class Disk {
-  readonly turns: DiskTurns = new DiskTurns();
+  readonly turns: Turns = new Turns(DISK_TURNS);
   /** What it has been given and has not finished, the oldest first. */
   readonly writing: { readonly name: string; readonly done: Deferred<string> }[] = [];
 
@@ -35,7 +35,7 @@ class Disk {
   }
 }
 
-export const diskTurnsSuite: Suite = ({ test }) => {
+export const turnsSuite: Suite = ({ test }) => {
   test("disk turns: four writes at once, the most urgent next, equals as they came", async () => {
     const disk = new Disk();
     for (const name of ["a", "b", "c", "d", "e", "f"]) void disk.run(name, () => 50);

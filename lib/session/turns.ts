@@ -6,22 +6,27 @@ interface Waiting {
 }
 
 /** Writes that a disk is given at once: enough to keep it busy, few enough to keep their order. */
-const AT_ONCE = 4;
+export const DISK_TURNS = 4;
 
-/** Lets a few writes go to the disk at a time, the most urgent first and equals as they came. */
-export class DiskTurns {
+/** Lets a few pieces of work go on at a time, the most urgent first and equals as they came. */
+export class Turns {
+  readonly #atOnce: number;
   readonly #waiting: Waiting[] = [];
   #underWay = 0;
 
-  /** Runs a write when its turn has come. */
-  async run<T>(priority: () => number, write: () => Promise<T>): Promise<T> {
-    if (this.#underWay >= AT_ONCE) {
+  constructor(atOnce: number) {
+    this.#atOnce = atOnce;
+  }
+
+  /** Runs a piece of work when its turn has come. */
+  async run<T>(priority: () => number, work: () => Promise<T>): Promise<T> {
+    if (this.#underWay >= this.#atOnce) {
       await new Promise<void>((start) => this.#waiting.push({ priority, start }));
     } else {
       this.#underWay++;
     }
     try {
-      return await write();
+      return await work();
     } finally {
       this.#next();
     }
