@@ -32,3 +32,11 @@ export const DIAL_ARGS = {
     description: "Trust just the certificate with this SHA-256",
   },
 } as const;
+
+/** What verbs take that fetch or list. */
+export const HTTP_ARGS = {
+  http: {
+    type: "boolean",
+    description: "Ask https://HOST/MODEL by plain requests too, as http:// URLs and files are",
+  },
+} as const;

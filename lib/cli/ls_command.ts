@@ -1,10 +1,9 @@
 import { NotFoundError } from "../errors.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { type Command, defineVerb } from "./command.ts";
-import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
-import { dialPeer } from "./dial.ts";
+import { DIAL_ARGS, HTTP_ARGS, OUTPUT_ARGS } from "./common_args.ts";
 import { formatBytes } from "./format.ts";
-import { parsePeerUrl } from "./peer_url.ts";
+import { openSource } from "./pull_source.ts";
 import { runVerb } from "./verb.ts";
 
 /** `headrace ls`. */
@@ -16,17 +15,18 @@ export const lsCommand: Command = defineVerb({
       type: "positional",
       required: true,
       valueHint: "URL[/MODEL[/PARTITION[/TENSOR]]]",
-      description: "A peer, and what to list; names may hold *",
+      description:
+        "A peer or http:// server, and what to list, names may hold *; or http(s)://HOST/FILE.safetensors of any web server",
     },
     ...OUTPUT_ARGS,
     ...DIAL_ARGS,
+    ...HTTP_ARGS,
   },
   run: (args, rawArgs) =>
     runVerb(args, rawArgs, async ({ report, signal, settings }) => {
-      const { url, pattern } = parsePeerUrl(args.url);
-      const peer = await dialPeer(url, settings);
+      const { source, pattern } = await openSource(args.url, args, settings, "tensors");
       try {
-        const entries = await peer.list(pattern, { signal });
+        const entries = await source.list(pattern, { signal });
         if (entries.length === 0 && Object.values(pattern).some((name) => name !== "*")) {
           throw new NotFoundError(`Nothing matches ${Object.values(pattern).join("/")}`);
         }
@@ -44,7 +44,7 @@ export const lsCommand: Command = defineVerb({
         }
         report.event({ event: "done", tensors: rows.length });
       } finally {
-        await peer.close();
+        await source.close();
       }
     }),
 });

@@ -28,7 +28,7 @@ export function parsePeerUrl(text: string): PeerUrl {
   const url = `${place}${pin}`;
   if (!/^(tcp|tls|ws|wss|https):/i.test(place)) {
     throw new UsageError(
-      `Cannot dial ${place}: only tcp://, tls://, ws://, wss:// and https:// are known`,
+      `Cannot dial ${place}: tcp://, tls://, ws://, wss:// and https:// are known; pull and ls take http:// too`,
     );
   }
   try {

@@ -6,7 +6,7 @@ import { IntegrityError, NotFoundError, StorageError } from "../errors.ts";
 import { openNodeFile } from "../formats/node_file.ts";
 import { sha256 } from "../platform/sha256.ts";
 import { MemorySink } from "../session/memory_sink.ts";
-import type { TensorPeer } from "../session/peer.ts";
+import type { Verified } from "../session/verdict.ts";
 import { type AddressPattern, formatAddress, HEADER_TENSOR } from "../tensor/address.ts";
 import { equalBytes, toHex } from "../tensor/bytes.ts";
 import { createDescriptor } from "../tensor/descriptor.ts";
@@ -21,6 +21,7 @@ import {
   type PlannedPiece,
   planOutputs,
 } from "./pull_plan.ts";
+import type { PullSource } from "./pull_source.ts";
 import type { Report } from "./report.ts";
 import { sweepBeside } from "./sweep_outputs.ts";
 import { WorkMeter } from "./work_meter.ts";
@@ -45,6 +46,8 @@ export interface PullSummary {
   readonly bytes: number;
   readonly resumedBytes: number;
   readonly retries: number;
+  /** How far the tensor that was checked least was checked. */
+  readonly verified: Verified | undefined;
   readonly paths: readonly string[];
   /** The roots of the models that came whole, in hexadecimal. */
   readonly roots: Readonly<Record<string, string>>;
@@ -58,12 +61,12 @@ const MAX_ROUNDS = 3;
  * Fetches what a pattern names into files. Nothing gets its final name before every file is there,
  * verified, and the peer says at the end that it still has the very versions it had at the start.
  */
-export async function pull(peer: TensorPeer, options: PullOptions): Promise<PullSummary> {
+export async function pull(source: PullSource, options: PullOptions): Promise<PullSummary> {
   const meter = new WorkMeter(options.report);
   try {
     for (let round = 1; ; round++) {
       try {
-        return await new Pull(peer, options, meter).run();
+        return await new Pull(source, options, meter).run();
       } catch (error) {
         const hasChanged = error instanceof IntegrityError && error.where === "source";
         if (!hasChanged || !error.retryable || round === MAX_ROUNDS) throw error;
@@ -80,20 +83,21 @@ export async function pull(peer: TensorPeer, options: PullOptions): Promise<Pull
 
 /** One round: everything of it is bound to the versions of one listing. */
 class Pull {
-  readonly #peer: TensorPeer;
+  readonly #source: PullSource;
   readonly #options: PullOptions;
   readonly #meter: WorkMeter;
   readonly #roots = new Map<string, Uint8Array>();
+  #verified: Verified | undefined;
 
-  constructor(peer: TensorPeer, options: PullOptions, meter: WorkMeter) {
-    this.#peer = peer;
+  constructor(source: PullSource, options: PullOptions, meter: WorkMeter) {
+    this.#source = source;
     this.#options = options;
     this.#meter = meter;
   }
 
   async run(): Promise<PullSummary> {
     const { pattern, signal, outputPath } = this.#options;
-    const listing = await this.#peer.list(pattern, { signal });
+    const listing = await this.#source.list(pattern, { signal });
     if (listing.length === 0) {
       const wanted = Object.values(pattern).join("/");
       throw new NotFoundError(`Nothing matches ${wanted}; \`headrace ls\` shows what is there`);
@@ -135,7 +139,9 @@ class Pull {
     const { resumedBytes, retries } = this.#meter;
     const paths = outputs.map((output) => output.path);
     const roots = await this.#modelRoots(listing);
-    return { tensors: countTensors(listing), bytes, resumedBytes, retries, paths, roots };
+    const tensors = this.#source.tensorTotal ?? countTensors(listing);
+    const verified = this.#verified;
+    return { tensors, bytes, resumedBytes, retries, verified, paths, roots };
   }
 
   async #readHeader(entry: ListingEntry): Promise<Uint8Array> {
@@ -151,7 +157,7 @@ class Pull {
   async #transfer(entry: ListingEntry, into: () => TensorSink): Promise<void> {
     const { priority, signal } = this.#options;
     const { address, version } = entry;
-    const transfer = this.#peer.requestTensor(address, {
+    const transfer = this.#source.requestTensor(address, {
       into,
       version,
       priority,
@@ -159,6 +165,7 @@ class Pull {
     });
     this.#meter.add(transfer);
     await transfer.done;
+    this.#verified = weaker(this.#verified, transfer.verified);
     if (transfer.root) this.#roots.set(formatAddress(address), transfer.root);
   }
 
@@ -213,7 +220,8 @@ class Pull {
   /** Everything must still be what it was, and the peer's roots those that were verified here. */
   async #seal(listing: readonly ListingEntry[]): Promise<void> {
     const { pattern, signal } = this.#options;
-    const now = await this.#peer.list(pattern, { roots: true, signal });
+    const { isRootless = false } = this.#source;
+    const now = await this.#source.list(pattern, { roots: true, signal });
     const isSame =
       now.length === listing.length &&
       now.every((entry, n) => {
@@ -223,7 +231,7 @@ class Pull {
         return (
           formatAddress(before.address) === address &&
           equalBytes(before.version, entry.version) &&
-          (!root || (entry.root !== undefined && equalBytes(root, entry.root)))
+          (!root || isRootless || (entry.root !== undefined && equalBytes(root, entry.root)))
         );
       });
     if (!isSame) throw new IntegrityError("source", "The model changed while it was pulled");
@@ -252,6 +260,13 @@ class Pull {
     }
     return roots;
   }
+}
+
+const STRENGTH: readonly Verified[] = ["length", "checksums", "digests", "root"];
+
+function weaker(a: Verified | undefined, b: Verified | undefined): Verified | undefined {
+  if (!a || !b) return a ?? b;
+  return STRENGTH.indexOf(a) < STRENGTH.indexOf(b) ? a : b;
 }
 
 const differs = (path: string) => new FileDiffersError(`${path} differs from what the peer has`);

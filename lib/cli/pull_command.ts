@@ -1,10 +1,9 @@
 import { type Command, defineVerb } from "./command.ts";
-import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
-import { dialPeer } from "./dial.ts";
+import { DIAL_ARGS, HTTP_ARGS, OUTPUT_ARGS } from "./common_args.ts";
 import { formatBytes, formatSeconds } from "./format.ts";
-import { parsePeerUrl } from "./peer_url.ts";
 import { parsePriority } from "./priority.ts";
 import { pull } from "./pull.ts";
+import { openSource } from "./pull_source.ts";
 import { checkpointLimits } from "./sweep_outputs.ts";
 import { RESUMABLE, runVerb } from "./verb.ts";
 
@@ -18,7 +17,8 @@ export const pullCommand: Command = defineVerb({
       type: "positional",
       required: true,
       valueHint: "URL[/MODEL[/PARTITION[/TENSOR]]]",
-      description: "A peer and what to fetch from it; names may hold *",
+      description:
+        "A peer or http:// server and what to fetch from it, names may hold *; or http(s)://HOST/FILE.safetensors[#TENSOR] of any web server",
     },
     output: {
       type: "string",
@@ -38,18 +38,18 @@ export const pullCommand: Command = defineVerb({
     },
     ...OUTPUT_ARGS,
     ...DIAL_ARGS,
+    ...HTTP_ARGS,
   },
   run: (args, rawArgs) =>
     runVerb(
       args,
       rawArgs,
       async ({ report, signal, settings }) => {
-        const { url, pattern } = parsePeerUrl(args.url);
         const priority = parsePriority(args.priority);
-        const peer = await dialPeer(url, settings);
+        const { source, pattern } = await openSource(args.url, args, settings, "file");
         const startMs = performance.now();
         try {
-          const { paths, ...summary } = await pull(peer, {
+          const { paths, ...summary } = await pull(source, {
             pattern,
             outputPath: args.output,
             overwrite: args.overwrite ?? false,
@@ -60,16 +60,16 @@ export const pullCommand: Command = defineVerb({
             signal,
           });
           const elapsedMs = Math.round(performance.now() - startMs);
-          const wireBytes = peer.receivedBytes;
+          const wireBytes = source.receivedBytes;
           report.close();
           report.event(
             { event: "done", ...summary, wireBytes, elapsedMs },
-            `${summary.tensors} tensors, ${formatBytes(summary.bytes)} verified in ${paths.join(", ")}: ` +
+            `${summary.tensors} tensors, ${formatBytes(summary.bytes)} ${summary.verified === "length" ? "of the right length, the server tells no digests," : "verified"} in ${paths.join(", ")}: ` +
               `${formatBytes(wireBytes)} received in ${formatSeconds(elapsedMs)}, ` +
               `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
           );
         } finally {
-          await peer.close();
+          await source.close();
         }
       },
       RESUMABLE,

@@ -117,11 +117,20 @@ export class HttpSafetensors {
       .filter(({ address }) => matchesAddress(pattern, address));
   }
 
-  /** The whole file as one entry, of which {@linkcode HttpSafetensors.list} has the tensors. */
-  async listFile(options: { readonly signal?: AbortSignal } = {}): Promise<StoreEntry> {
-    const { resource, version } = await this.#retried(options.signal);
+  /**
+   * The whole file as it is now, as one entry, and how many tensors it has.
+   *
+   * @throws {FormatError | LimitError | RetryExhaustedError} as {@linkcode HttpSafetensors.list}.
+   */
+  async describe(
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly entry: StoreEntry; readonly tensors: number }> {
+    const { resource, version, header } = await this.#retried(options.signal);
     const descriptor = createDescriptor("U8", [resource.byteLength]);
-    return { address: this.address, descriptor, version };
+    return {
+      entry: { address: this.address, descriptor, version },
+      tensors: header.tensors.length,
+    };
   }
 
   /**
