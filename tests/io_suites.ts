@@ -34,6 +34,7 @@ import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
+import { httpFileSuite } from "./http/file.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
@@ -90,4 +91,5 @@ export const ioSuites: readonly Suite[] = [
   secretLogsSuite,
   versionSuite,
   checkpointLogSuite,
+  httpFileSuite,
 ];
