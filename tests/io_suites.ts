@@ -18,6 +18,7 @@ import { demoWeightsSuite } from "./cli/demo_weights.ts";
 import { pullSuite } from "./cli/pull.ts";
 import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
 import { pullFaultsSuite } from "./cli/pull_faults.ts";
+import { pullHttpSuite } from "./cli/pull_http.ts";
 import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pullStoppedSuite } from "./cli/pull_stopped.ts";
 import { pushSuite } from "./cli/push.ts";
@@ -34,7 +35,6 @@ import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
-import { httpFileSuite } from "./http/file.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
@@ -91,5 +91,5 @@ export const ioSuites: readonly Suite[] = [
   secretLogsSuite,
   versionSuite,
   checkpointLogSuite,
-  httpFileSuite,
+  pullHttpSuite,
 ];

@@ -1,4 +1,5 @@
 import { httpClientSuite } from "./http/client.ts";
+import { httpFileSuite } from "./http/file.ts";
 // Needs nothing but what every runtime has.
 
 import { fileNameSuite } from "./checkpoint/file_name.ts";
@@ -236,4 +237,5 @@ export const portableSuites: readonly Suite[] = [
   malformedSettingsSuite,
   olderProtocolsSuite,
   settingsOnTheWireSuite,
+  httpFileSuite,
 ];
