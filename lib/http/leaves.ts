@@ -151,7 +151,7 @@ export class LeafFetch {
     const own = this.#isBegun ? this.#sink.buffer?.(index) : undefined;
     const bytes = own ?? this.#buffers.take(leafLength(index, byteLength));
     await body.fill(bytes);
-    this.#options.meter.moved(bytes.byteLength);
+    this.#options.meter.moved(bytes.byteLength, bytes.byteLength);
     const known = front?.subarray(index * LEAF_BYTES, (index + 1) * LEAF_BYTES);
     if (known && !equalBytes(known, bytes.subarray(0, known.byteLength))) {
       throw new IntegrityError("source", `${shown(resource.url)} changed while it was fetched`);

@@ -86,6 +86,7 @@ export class Attempts {
         await afterwards?.();
         transfer.complete(current.root, current.verified);
       } catch (error) {
+        transfer.attemptFailed(error);
         // A tensor that keeps changing is no progress, however much of it was verified.
         const isChange = error instanceof IntegrityError;
         if (meter.verifiedBytes > verifiedBytes && !isChange) failures = 0;

@@ -128,8 +128,8 @@ export class LeafIntake {
     this.#chunks.begin(head, dataBytes);
   }
 
-  /** Bytes of the fragment; gives the chunk's length on the wire once it is whole. */
-  data(bytes: Uint8Array): number | undefined {
+  /** Bytes of the fragment; gives the chunk as it was on the wire once it is whole. */
+  data(bytes: Uint8Array): TensorChunk | undefined {
     const chunk = this.#chunks.data(bytes);
     if (!chunk) return undefined;
     this.#busy++;
@@ -137,7 +137,7 @@ export class LeafIntake {
     const wanted = this.#wanted;
     if (!this.#isAgain) this.#dropUnwanted(chunk, wanted);
     this.#inOrder(() => this.#decode(chunk, wanted));
-    return chunk.bytes.byteLength;
+    return chunk;
   }
 
   /** What of a chunk belongs to leaves that are here already has no use. */

@@ -10,6 +10,7 @@ export { DEFAULT_RETRY_POLICY, mayRetry, type RetryPolicy, retryDelayMs } from "
 export { AttemptFences } from "./attempt_fences.ts";
 export { BlobSource } from "./blob_source.ts";
 export { ByteSource } from "./byte_source.ts";
+export type { ConnectionView } from "./connection_view.ts";
 export { PeerHost, type PeerHostOptions } from "./host.ts";
 export { MemorySink, type MemorySinkOptions } from "./memory_sink.ts";
 export { MemoryStore, type MemoryStoreOptions, type StoredTensor } from "./memory_store.ts";
@@ -22,6 +23,12 @@ export type {
   TensorPeerOptions,
   TransferOptions,
 } from "./peer_options.ts";
+export {
+  PeerRegistry,
+  type PeerRegistryOptions,
+  type RegistryTotals,
+  type TransferTotals,
+} from "./peer_registry.ts";
 export type { ReceivedTensor } from "./request_batch.ts";
 export { type Claim, createClaim, PriorityScheduler, type Scheduler } from "./scheduler.ts";
 export type { StreamedTensor } from "./stream_feed.ts";
@@ -35,4 +42,5 @@ export {
   type TransferPhase,
   type TransferStatus,
 } from "./transfer.ts";
+export { snapshotOf, type TransferSnapshot } from "./transfer_snapshot.ts";
 export type { Verified } from "./verdict.ts";

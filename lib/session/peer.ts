@@ -13,6 +13,7 @@ import type { Hello, Offer } from "../wire/messages.ts";
 import { Answering } from "./answering.ts";
 import { AttemptFences } from "./attempt_fences.ts";
 import { Attempts } from "./attempts.ts";
+import type { ConnectionView } from "./connection_view.ts";
 import { ListingRequest } from "./listing.ts";
 import type { MemorySink } from "./memory_sink.ts";
 import { PeerLink } from "./peer_link.ts";
@@ -71,7 +72,7 @@ export class TensorPeer implements AsyncDisposable {
 
   /** @throws {RangeError} for a chunk size that is not a whole number from 1 KiB to 64 MiB. */
   constructor(link: Connection | Connect, options: TensorPeerOptions = {}) {
-    const { successor } = options;
+    const { successor, registry } = options;
     this.#context = createContext(options);
     this.#link = new PeerLink(link, {
       context: this.#context,
@@ -84,6 +85,7 @@ export class TensorPeer implements AsyncDisposable {
       context: this.#context,
       attempts: this.#attempts,
       onProgress: () => this.#link.dialler.progressed(),
+      onEnd: registry && ((transfer) => registry.ended(transfer)),
     });
     this.#answering = new Answering({
       context: this.#context,
@@ -93,6 +95,7 @@ export class TensorPeer implements AsyncDisposable {
       transfer: (identity, direction) => this.#transfers.begin(identity, direction),
     });
     this.#prefetches = new Prefetches(this.#context.limits.maxPrefetchBytes);
+    registry?.add(this);
     if (typeof link !== "function") this.#liveAndDie();
   }
 
@@ -107,6 +110,14 @@ export class TensorPeer implements AsyncDisposable {
   /** The transfers under way, both directions, whoever began them; not the entries of request lists. */
   get transfers(): readonly Transfer[] {
     return this.#transfers.all;
+  }
+
+  /**
+   * What is to be seen of the connection that is open: the other end's name and role, how it is
+   * reached, the round trip; `undefined` while there is none, and before HELLO is said.
+   */
+  get connection(): ConnectionView | undefined {
+    return this.#link.view;
   }
 
   /** Bytes written to connections since the peer was made, everything counted. */

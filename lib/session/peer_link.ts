@@ -5,8 +5,10 @@ import { ProtocolError, TransportError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { Dialler } from "../streams/dialler.ts";
 import { FrameLink } from "../streams/frame_link.ts";
+import { toHex } from "../tensor/bytes.ts";
 import type { Hello } from "../wire/messages.ts";
 import { Channel, type StreamOpener } from "./channel.ts";
+import { type ConnectionView, transportOf } from "./connection_view.ts";
 import type { TensorPeerOptions } from "./peer_options.ts";
 import { helloOf } from "./peer_setup.ts";
 import { PriorityScheduler } from "./scheduler.ts";
@@ -39,6 +41,8 @@ export class PeerLink {
   readonly #hello: Hello;
   /** The channel over a connection of this peer's own; not one that is lent. */
   #own: Channel | undefined;
+  /** What the other end of that said of itself. */
+  #remote: Hello | undefined;
   /** Bytes that earlier links have sent and received. */
   #sentBefore = 0;
   #receivedBefore = 0;
@@ -85,6 +89,24 @@ export class PeerLink {
   /** What is open over a connection of this peer's own. */
   get own(): Channel | undefined {
     return this.#own;
+  }
+
+  /** What is to be seen of the connection of this peer's own; `undefined` while there is none. */
+  get view(): ConnectionView | undefined {
+    const [own, hello] = [this.#own, this.#remote];
+    if (!own || !hello) return undefined;
+    const { remote, flight, sentBytes, receivedBytes } = own.link;
+    return {
+      remote,
+      transport: transportOf(remote),
+      node: hello.node,
+      role: hello.role,
+      instance: toHex(hello.instance),
+      hasDialled: !(this.#options.peer.accepted ?? false),
+      rttMs: flight.rttMs,
+      sentBytes,
+      receivedBytes,
+    };
   }
 
   /** Bytes written to the peer's own connections, everything counted. */
@@ -146,7 +168,10 @@ export class PeerLink {
       authorise: (hello) => {
         const { token } = hello;
         const isLetIn = !accepted || (authorise?.(token) ?? true);
-        if (isLetIn) return onHello?.(hello);
+        if (isLetIn) {
+          this.#remote = hello;
+          return onHello?.(hello);
+        }
         throw new UnauthorisedError(
           token === undefined ? "A token is needed to connect" : "The token is not the right one",
         );

@@ -10,6 +10,7 @@ import type { SourceVersion, TensorStore } from "../tensor/source.ts";
 import type { DigestMode, Hello, Offer } from "../wire/messages.ts";
 import type { AttemptFences } from "./attempt_fences.ts";
 import type { TensorPeer } from "./peer.ts";
+import type { PeerRegistry } from "./peer_registry.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { TensorInputOptions } from "./tensor_input.ts";
 import type { Transfer } from "./transfer.ts";
@@ -77,6 +78,8 @@ export interface TensorPeerOptions {
    * that comes. What this end began goes on over that. A `PeerHost` sees to it.
    */
   readonly successor?: (signal: AbortSignal) => Promise<TensorPeer>;
+  /** Where this peer and its transfers can be looked at, together with others. Default: nowhere. */
+  readonly registry?: PeerRegistry;
 }
 
 /** Options of a single transfer. */

@@ -247,9 +247,9 @@ export class Receiving implements StreamParty {
 
   chunkData(bytes: Uint8Array): void {
     this.#watch.heard();
-    const wireBytes = this.#opened().intake.data(bytes);
-    if (wireBytes === undefined) return;
-    this.#options.meter.moved(wireBytes);
+    const chunk = this.#opened().intake.data(bytes);
+    if (chunk === undefined) return;
+    this.#options.meter.moved(chunk.bytes.byteLength, chunk.rawBytes);
     if (this.#complete) this.#guard(() => this.#finishWhenWhole());
   }
 
@@ -262,7 +262,7 @@ export class Receiving implements StreamParty {
     const { context, digest, meter, channel, open, root, identity } = this.#options;
     const bytes = tensor.data.slice();
     const own = { ...tensor, data: bytes, ...(tensor.digest && { digest: tensor.digest.slice() }) };
-    meter.moved(bytes.byteLength);
+    meter.moved(bytes.byteLength, tensor.descriptor.byteLength);
     this.#opening = this.#guard(async () => {
       const taken = await takeSmall(own, {
         context,

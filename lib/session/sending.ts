@@ -474,7 +474,9 @@ export class Sending implements StreamParty {
     this.#leaves.begun(segment.firstLeaf + Math.ceil(rawBytes / LEAF_BYTES));
     await this.#flow.send(frames, chunks, flags);
     this.#chunksSent += chunks.length;
-    for (const { chunk } of chunks) this.#options.meter.moved(chunk.bytes.byteLength);
+    for (const { bytes, rawBytes } of segment.chunks) {
+      this.#options.meter.moved(bytes.byteLength, rawBytes);
+    }
     giveBack();
     segment.release();
   }

@@ -178,7 +178,7 @@ export class SmallSending implements StreamParty, Flow {
       ...tensor,
       ...(push && { push: { ...push, priority } }),
     });
-    meter.moved(tensor.data.byteLength);
+    meter.moved(tensor.data.byteLength, tensor.descriptor.byteLength);
     return { front, data: tensor.data, onWritten: this.#onSent };
   }
 

@@ -77,6 +77,9 @@ export class Transfer {
   #descriptor: TensorDescriptor | undefined;
   #root: Uint8Array | undefined;
   #verified: Verified | undefined;
+  #lastError: unknown;
+  /** Where it stood at its end. */
+  #final: TransferProgress | undefined;
 
   constructor(controls: TransferControls) {
     this.#controls = controls;
@@ -137,9 +140,14 @@ export class Transfer {
     return this.#verified;
   }
 
-  /** Where the transfer stands now. */
+  /** Where the transfer stands now; once it is over, where it stood at its end. */
   get progress(): TransferProgress {
-    return this.#controls.meter.progress;
+    return this.#final ?? this.#controls.meter.progress;
+  }
+
+  /** What the last attempt that failed has failed with; `undefined` while none has. */
+  get lastError(): unknown {
+    return this.#lastError;
   }
 
   /**
@@ -321,22 +329,33 @@ export class Transfer {
     this.#descriptor = descriptor ?? this.#descriptor;
   }
 
+  /** For the peer: an attempt has failed, and another one may follow. */
+  attemptFailed(error: unknown): void {
+    if (!this.isOver) this.#lastError = error;
+  }
+
   /** For the peer: everything is here, checked as far as `verified` says. */
   complete(root: Uint8Array | undefined, verified: Verified | undefined): void {
     if (this.isOver) return;
     this.#root = root;
     this.#verified = verified;
-    this.#status = "complete";
-    this.#phase = "complete";
+    this.#end("complete");
     this.#done.resolve();
   }
 
   /** For the peer: the transfer has ended before its time; the first call wins. */
   settle(status: "failed" | "cancelled", reason: unknown): void {
     if (this.isOver) return;
+    this.#lastError = reason;
+    this.#end(status);
+    this.#done.reject(reason);
+  }
+
+  /** What still comes of it afterwards does not count: what was reported stays true. */
+  #end(status: "complete" | "failed" | "cancelled"): void {
     this.#status = status;
     this.#phase = status;
-    this.#done.reject(reason);
+    this.#final = this.#controls.meter.progress;
   }
 
   /** Whether the transfer has ended, one way or the other. */

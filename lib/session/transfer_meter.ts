@@ -7,11 +7,12 @@ const SAMPLE_MS = 100;
 /** Counts what a transfer has done, over all its attempts. */
 export class TransferMeter {
   readonly clock: Clock;
-  readonly #rate = new RateMeter();
+  #rate = new RateMeter();
   #totalBytes: number | undefined;
   #resumedBytes = 0;
   #verifiedBytes = 0;
   #wireBytes = 0;
+  #rawBytes = 0;
   #chunks = 0;
   #sampledAt = Number.NEGATIVE_INFINITY;
   /** Attempts after the first. */
@@ -29,6 +30,11 @@ export class TransferMeter {
   began(totalBytes: number | undefined, heldBytes: number): void {
     this.#totalBytes = totalBytes;
     this.#resumedBytes = Math.max(this.#resumedBytes, heldBytes - this.#verifiedBytes);
+    // What was in place already has not moved now: it is no part of a rate.
+    if (heldBytes !== this.#verifiedBytes) {
+      this.#rate = new RateMeter();
+      this.#sampledAt = Number.NEGATIVE_INFINITY;
+    }
     this.#verifiedBytes = heldBytes;
     this.#sample();
   }
@@ -38,10 +44,11 @@ export class TransferMeter {
     this.#totalBytes = totalBytes;
   }
 
-  /** A chunk went over the link. */
-  moved(wireBytes: number): void {
+  /** A chunk went over the link, that many bytes long there and before compression. */
+  moved(wireBytes: number, rawBytes: number): void {
     this.#chunks++;
     this.#wireBytes += wireBytes;
+    this.#rawBytes += rawBytes;
   }
 
   /** More bytes are verified and safe at the receiver. */
@@ -58,6 +65,8 @@ export class TransferMeter {
 
   /** Where the transfer stands. */
   get progress(): TransferProgress {
+    // Whoever looks is a moment as well: the rate of what stands still falls.
+    if (this.#sampledAt > Number.NEGATIVE_INFINITY) this.#sample();
     const bytesPerSecond = this.#rate.perSecond;
     const leftBytes = (this.#totalBytes ?? Number.NaN) - this.#verifiedBytes;
     const etaMs = (leftBytes * 1000) / bytesPerSecond;
@@ -66,6 +75,7 @@ export class TransferMeter {
       totalBytes: this.#totalBytes,
       chunks: this.#chunks,
       wireBytes: this.#wireBytes,
+      rawBytes: this.#rawBytes,
       resumedBytes: this.#resumedBytes,
       retries: this.retries,
       bytesPerSecond,

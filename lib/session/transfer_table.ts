@@ -19,6 +19,8 @@ export interface TransferTableOptions {
   readonly attempts: Attempts;
   /** Told when something was verified. */
   readonly onProgress: () => void;
+  /** Told of each transfer that is over. */
+  readonly onEnd?: ((transfer: Transfer) => void) | undefined;
 }
 
 /** A transfer, and what counts what comes of it. */
@@ -68,7 +70,7 @@ export class TransferTable {
     options: TransferOptions = {},
     outlets: Pick<TransferControls, "readable" | "takeBytes"> = {},
   ): Begun {
-    const { context, attempts, onProgress } = this.#options;
+    const { context, attempts, onProgress, onEnd } = this.#options;
     const meter = new TransferMeter(context.clock, onProgress);
     const transfer: Transfer = new Transfer({
       id,
@@ -87,7 +89,10 @@ export class TransferTable {
     });
     logTransfer(transfer, context.clock);
     this.#transfers.add(transfer);
-    const over = () => void this.#transfers.delete(transfer);
+    const over = () => {
+      this.#transfers.delete(transfer);
+      onEnd?.(transfer);
+    };
     transfer.done.then(over, over);
     this.bind(transfer, options);
     return { transfer, meter };

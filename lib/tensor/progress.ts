@@ -10,6 +10,8 @@ export interface TransferProgress {
   readonly chunks: number;
   /** Chunk bytes moved so far as they were on the wire, repeats included. */
   readonly wireBytes: number;
+  /** The length of the same chunks before compression. */
+  readonly rawBytes: number;
   /** Bytes that earlier attempts had left in place and that were not sent again. */
   readonly resumedBytes: number;
   /** Attempts after the first. */

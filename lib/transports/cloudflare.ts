@@ -4,7 +4,7 @@
  *
  * @module
  */
-export type { OriginRules } from "./origin_rules.ts";
+export type { OriginRules } from "../origin_rules.ts";
 export { connect, type WorkerConnect, type WorkerConnectOptions } from "./tcp_cloudflare.ts";
 export { upgradeWebSocket, type WorkerUpgrade } from "./websocket_cloudflare.ts";
 export type { WorkerSocket } from "./worker_socket.ts";

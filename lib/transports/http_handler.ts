@@ -5,6 +5,7 @@
  * @module
  */
 import { NotFoundError } from "../errors.ts";
+import { type OriginRules, whyRefused } from "../origin_rules.ts";
 import { sha256 } from "../platform/sha256.ts";
 import { BufferPool } from "../session/buffer_pool.ts";
 import { LeafDigests } from "../session/leaf_digests.ts";
@@ -23,10 +24,9 @@ import { bodyOf, digestsBodyOf } from "./http_body.ts";
 import { checkConditions } from "./http_conditions.ts";
 import { modelsBodyOf, tensorsBodyOf } from "./http_listing.ts";
 import { type ByteRange, parseRange } from "./http_range.ts";
-import { type OriginRules, whyRefused } from "./origin_rules.ts";
 
+export { type OriginRules, type RequestOrigin, whyRefused } from "../origin_rules.ts";
 export { type ByteRange, parseRange } from "./http_range.ts";
-export { type OriginRules, type RequestOrigin, whyRefused } from "./origin_rules.ts";
 
 /** What is served, and to whom. */
 export interface HandlerOptions extends OriginRules {

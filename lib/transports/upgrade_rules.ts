@@ -1,6 +1,7 @@
 // This module runs in every runtime.
+
+import { type OriginRules, whyRefused } from "../origin_rules.ts";
 import { SUBPROTOCOL } from "./message_socket.ts";
-import { type OriginRules, whyRefused } from "./origin_rules.ts";
 
 /** Why a request does not become a WebSocket, and the status that says so. */
 export interface Refusal {

@@ -10,7 +10,7 @@ import { TransportError } from "../errors.ts";
 import { connectWebSocket } from "./websocket_connect.ts";
 import type { WebSocketConnectOptions, WebSocketConstructor } from "./websocket_options.ts";
 
-export { type OriginRules, type RequestOrigin, whyRefused } from "./origin_rules.ts";
+export { type OriginRules, type RequestOrigin, whyRefused } from "../origin_rules.ts";
 export type { WebSocketLike } from "./w3c_socket.ts";
 export { acceptWebSocket } from "./websocket_connect.ts";
 export type {

@@ -1,7 +1,7 @@
 import type { Connection } from "../connection.ts";
 import { TransportError } from "../errors.ts";
+import type { OriginRules } from "../origin_rules.ts";
 import { SUBPROTOCOL } from "./message_socket.ts";
-import type { OriginRules } from "./origin_rules.ts";
 import { upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketLike } from "./w3c_socket.ts";
 import { acceptWebSocket } from "./websocket_connect.ts";

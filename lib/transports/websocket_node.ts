@@ -13,7 +13,7 @@ import type {
 } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl, type WebSocketAddress } from "./websocket_url.ts";
 
-export { type OriginRules, type RequestOrigin, whyRefused } from "./origin_rules.ts";
+export { type OriginRules, type RequestOrigin, whyRefused } from "../origin_rules.ts";
 export type { WebSocketLike } from "./w3c_socket.ts";
 export { attach } from "./websocket_attach.ts";
 export { acceptWebSocket } from "./websocket_connect.ts";

@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 import type { TransportError } from "../errors.ts";
-import type { OriginRules } from "./origin_rules.ts";
+import type { OriginRules } from "../origin_rules.ts";
 import type { WebSocketLike } from "./w3c_socket.ts";
 
 /** Makes a WebSocket in the shape that browsers gave it. */
