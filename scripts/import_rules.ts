@@ -26,6 +26,7 @@ export const PORTABLE_ROOMS: readonly string[] = [
   "session",
   "config",
   "compat",
+  "status",
   "testing",
   "http",
 ];

@@ -65,6 +65,7 @@ export function checkSecrets(
   }
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only this machine can reach the host. */
+export function isLoopback(host: string): boolean {
   return /^(127(\.\d{1,3}){3}|localhost|\[::1\])$/i.test(host);
 }

@@ -7,6 +7,7 @@ import { SafetensorsStore } from "../formats/safetensors_store.ts";
 import { PeerHost, type PeerHostOptions } from "../session/host.ts";
 import type { TensorPeer } from "../session/peer.ts";
 import type { TensorPeerOptions } from "../session/peer_options.ts";
+import { PeerRegistry } from "../session/peer_registry.ts";
 import type { Transfer } from "../session/transfer.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { DigestCache } from "../tensor/digest_cache.ts";
@@ -21,6 +22,7 @@ import { checkEnabled, checkListening, checkSecrets, DEFAULT_LISTEN_URL } from "
 import { isOwnFault, loggedStore } from "./logged_store.ts";
 import type { Report } from "./report.ts";
 import { listenOn } from "./runtime.ts";
+import { StatusServer, statusUrlOf } from "./status_server.ts";
 import { stdinEnd } from "./stdin_end.ts";
 import { checkpointLimits, sweepPushes } from "./sweep_outputs.ts";
 import { isSameToken, readToken } from "./token.ts";
@@ -58,6 +60,12 @@ export const serveCommand: Command = defineVerb({
       valueHint: "NAME",
       description: "Call the one model that is served so",
     },
+    status: {
+      type: "string",
+      valueHint: "HOST:PORT",
+      description:
+        "Show what goes on at http://HOST:PORT, to people and programs; changes need the token",
+    },
     "token-file": {
       type: "string",
       valueHint: "FILE",
@@ -91,6 +99,11 @@ export const serveCommand: Command = defineVerb({
       const token = await readToken(settings.tokenFile);
       const protection = { hasToken: token !== undefined, insecure: args.insecure ?? false };
       for (const url of urls) checkListening(url, protection);
+      const statusUrl =
+        args.status === undefined
+          ? undefined
+          : statusUrlOf(args.status, { cert: settings.certFile });
+      if (statusUrl) checkListening(statusUrl.href, protection);
       checkSecrets([settings.tokenFile, settings.keyFile], paths);
       const model = args.model === undefined ? {} : { model: args.model };
       const store = paths.length > 0 ? await SafetensorsStore.open(paths, model) : undefined;
@@ -106,6 +119,8 @@ export const serveCommand: Command = defineVerb({
       const listeners: Listener[] = [];
       const hosts: PeerHost[] = [];
       const digests = new DigestCache();
+      const registry = statusUrl && new PeerRegistry();
+      let status: StatusServer | undefined;
       const stopSweeping =
         args.accept === undefined ? undefined : sweepEveryHour(args.accept, settings, report);
       try {
@@ -122,6 +137,7 @@ export const serveCommand: Command = defineVerb({
             ...(accepted && { sinks: accepted.session() }),
             ...authorised,
             digests,
+            ...(registry && { registry }),
             onTransfer: (transfer) => tellTransfer(report, transfer),
           });
           const onEnd: NonNullable<PeerHostOptions["onEnd"]> = (...end) => tellEnd(report, ...end);
@@ -129,10 +145,16 @@ export const serveCommand: Command = defineVerb({
             hosts.push(new PeerHost(connections, { peer, onEnd }));
           }
         }
+        if (statusUrl && registry) {
+          const { nodeName: node, nodeRole: role } = settings;
+          const shown = { registry, node, role, ...authorised, origins };
+          status = await StatusServer.open(statusUrl, shown, tls);
+        }
+        const shownAt = status && { status: status.url };
         const listening = [...new Set(listeners.map((listener) => listener.url))];
         report.event(
-          { event: "listening", urls: listening },
-          `Serving ${[...(store?.models ?? []), ...(accepted ? [`pushes into ${args.accept}`] : [])].join(", ")} on ${listening.join(", ")}`,
+          { event: "listening", urls: listening, ...shownAt },
+          `Serving ${[...(store?.models ?? []), ...(accepted ? [`pushes into ${args.accept}`] : [])].join(", ")} on ${listening.join(", ")}${status ? `; status at ${status.url}` : ""}`,
         );
         const interrupted = new Promise<never>((_, reject) => {
           signal.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -141,6 +163,7 @@ export const serveCommand: Command = defineVerb({
         const isTied = args["until-stdin-closes"] ?? false;
         await (isTied ? Promise.race([interrupted, stdinEnd(signal)]) : interrupted);
       } finally {
+        await status?.close();
         await Promise.all(listeners.map((listener) => listener.close()));
         await Promise.all(hosts.map((host) => host.close(signal.reason)));
         await accepted?.close();

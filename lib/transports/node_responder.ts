@@ -1,4 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { LimitError } from "../errors.ts";
+
+/** What a request's body may take: none needs more than a few words. */
+const MAX_BODY_BYTES = 64 * 1024;
 
 /** Answers a request of `node:http` by a fetch-style handler, no faster than the client reads. */
 export async function respond(
@@ -15,9 +19,10 @@ export async function respond(
   const origin = `${secure ? "https" : "http"}://${headers.get("host") ?? "localhost"}`;
   let response: Response;
   try {
-    // What is in a body has no use here: it is read away, so that the connection can go on.
-    incoming.resume();
-    response = await fetch(new Request(new URL(url, origin), { method, headers }));
+    const body = await readBody(incoming);
+    const isBodied = method !== "GET" && method !== "HEAD";
+    const init = { method, headers, ...(isBodied && body.byteLength > 0 && { body }) };
+    response = await fetch(new Request(new URL(url, origin), init));
   } catch {
     // A host that is none, or a path: nobody else's request is like that.
     response = new Response("This is not a request that can be answered\n", { status: 400 });
@@ -25,6 +30,19 @@ export async function respond(
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));
   if (response.body) await sendBody(response.body, outgoing);
   else outgoing.end();
+}
+
+/** The whole body, which is read away even where it has no use, so that the connection can go on. */
+async function readBody(incoming: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  let byteLength = 0;
+  for await (const piece of incoming as AsyncIterable<Uint8Array>) {
+    byteLength += piece.byteLength;
+    if (byteLength > MAX_BODY_BYTES)
+      throw new LimitError(`A body may take ${MAX_BODY_BYTES} bytes`);
+    pieces.push(piece);
+  }
+  return new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
 }
 
 async function sendBody(body: ReadableStream<Uint8Array>, outgoing: ServerResponse): Promise<void> {
