@@ -46,6 +46,7 @@ import { memoryStoreSuite } from "./session/memory_store.ts";
 import { outboxSuite } from "./session/outbox.ts";
 import { partsSuite } from "./session/parts.ts";
 import { peerLinkSuite } from "./session/peer_link.ts";
+import { peerRegistrySuite } from "./session/peer_registry.ts";
 import { prefetchSuite } from "./session/prefetch.ts";
 import { readAheadSuite } from "./session/read_ahead.ts";
 import { readerBudgetSuite } from "./session/reader_budget.ts";
@@ -167,6 +168,7 @@ export const portableSuites: readonly Suite[] = [
   lanesSuite,
   steeringSuite,
   peerLinkSuite,
+  peerRegistrySuite,
   prefetchSuite,
   subscriptionSuite,
   sessionTranscriptsSuite,
