@@ -66,6 +66,9 @@ import { sessionTransfersSuite } from "./session/transfers.ts";
 import { turnsSuite } from "./session/turns.ts";
 import { watchersSuite } from "./session/watchers.ts";
 import { windowSuite } from "./session/window.ts";
+import { eventStreamSuite } from "./status/event_stream.ts";
+import { metricsSuite } from "./status/metrics.ts";
+import { statusHandlerSuite } from "./status/status_handler.ts";
 import { assemblerStreamSuite } from "./streams/assembler_stream.ts";
 import { checksumStreamSuite } from "./streams/checksum_stream.ts";
 import { chunkCollectorSuite } from "./streams/chunk_collector.ts";
@@ -193,6 +196,9 @@ export const portableSuites: readonly Suite[] = [
   writeCoalescerSuite,
   memorySuite,
   httpHandlerSuite,
+  statusHandlerSuite,
+  eventStreamSuite,
+  metricsSuite,
   messageLinkSuite,
   firstConnectedSuite,
   dialTimeoutSuite,
