@@ -11,6 +11,7 @@ import { pullCommand } from "./pull_command.ts";
 import { pushCommand } from "./push_command.ts";
 import { createReport } from "./report.ts";
 import { serveCommand } from "./serve_command.ts";
+import { statusCommand } from "./status_command.ts";
 import { endWithReader } from "./stdout.ts";
 import { printVersion } from "./version.ts";
 
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   pull: pullCommand,
   push: pushCommand,
   ls: lsCommand,
+  status: statusCommand,
   cert: certCommand,
   config: configCommand,
   demo: demoCommand,

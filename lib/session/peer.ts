@@ -85,7 +85,7 @@ export class TensorPeer implements AsyncDisposable {
       context: this.#context,
       attempts: this.#attempts,
       onProgress: () => this.#link.dialler.progressed(),
-      onEnd: registry && ((transfer) => registry.ended(transfer)),
+      onEnd: registry && ((transfer) => registry.ended(transfer, this)),
     });
     this.#answering = new Answering({
       context: this.#context,

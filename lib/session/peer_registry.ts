@@ -139,12 +139,12 @@ export class PeerRegistry {
   }
 
   /** For a peer: one of its transfers is over. */
-  ended(transfer: Transfer): void {
+  ended(transfer: Transfer, peer: TensorPeer): void {
     const { direction, status, progress } = transfer;
     const totals = this.#ended[direction];
     add(totals, progress);
     if (status === "complete" || status === "failed" || status === "cancelled") totals[status]++;
-    this.#recent.push(snapshotOf(transfer));
+    this.#recent.push(snapshotOf(transfer, peer.connection?.node));
     if (this.#recent.length > this.#maxRecent) this.#recent.shift();
   }
 }

@@ -12,6 +12,8 @@ export interface TransferSnapshot extends TransferProgress {
   /** `model/partition/tensor`, each name percent-encoded. */
   readonly address: string;
   readonly direction: "in" | "out";
+  /** What the other end calls itself, where it is connected. */
+  readonly remote: string | undefined;
   readonly status: TransferStatus;
   readonly phase: TransferPhase;
   readonly priority: number;
@@ -25,6 +27,8 @@ export interface TransferSnapshot extends TransferProgress {
 
 /**
  * Where a transfer stands now.
+ *
+ * @param remote What the other end calls itself.
  *
  * @example
  * ```ts
@@ -44,12 +48,13 @@ export interface TransferSnapshot extends TransferProgress {
  * console.log(status, bytes, compressionRatio); // complete 12 1
  * ```
  */
-export function snapshotOf(transfer: Transfer): TransferSnapshot {
+export function snapshotOf(transfer: Transfer, remote?: string): TransferSnapshot {
   const { id, direction, status, phase, priority, descriptor, progress, lastError } = transfer;
   return {
     id,
     address: formatAddress(transfer.address),
     direction,
+    remote,
     status,
     phase,
     priority,

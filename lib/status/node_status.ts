@@ -60,7 +60,9 @@ export class NodeView {
   transfers(): TransferSnapshot[] {
     const { registry } = this.#options;
     return [
-      ...registry.transfers.filter(({ isOver }) => !isOver).map(snapshotOf),
+      ...registry.peers.flatMap(({ transfers, connection }) =>
+        transfers.filter(({ isOver }) => !isOver).map((one) => snapshotOf(one, connection?.node)),
+      ),
       ...registry.recent.toReversed(),
     ];
   }

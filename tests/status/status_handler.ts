@@ -25,6 +25,7 @@ export const statusHandlerSuite: Suite = ({ test }) => {
     const [shown] = status.transfers;
     assert.equal(shown?.address, "m/default/w.0");
     assert.equal(shown?.direction, "out");
+    assert.equal(shown?.remote, "laptop");
     assert.equal(shown?.status, "in_progress");
     assert.equal(shown?.priority, 50);
     assert.equal(shown?.bytes, 0);
