@@ -26,6 +26,7 @@ import { secretLogsSuite } from "./cli/secret_logs.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { serveHttpSuite } from "./cli/serve_http.ts";
 import { serveHttpsSuite } from "./cli/serve_https.ts";
+import { serveStatusSuite } from "./cli/serve_status.ts";
 import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
@@ -82,6 +83,7 @@ export const ioSuites: readonly Suite[] = [
   serveGarbageSuite,
   serveHttpSuite,
   serveHttpsSuite,
+  serveStatusSuite,
   pairingsSuite,
   acceptStoreSuite,
   pushSuite,

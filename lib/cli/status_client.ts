@@ -5,8 +5,31 @@ import { UsageError } from "./describe_error.ts";
 const MAX_STATUS_BYTES = 32 * 1024 * 1024;
 const TIMEOUT_MS = 10_000;
 
-const Count = v.pipe(v.number(), v.minValue(0));
-const Shown = v.looseObject({
+/** A transfer as a node shows it, as far as it is looked at here. */
+export interface ShownTransfer {
+  readonly id: string;
+  readonly address: string;
+  readonly direction: "in" | "out";
+  readonly remote?: string | undefined;
+  readonly status: string;
+  readonly phase: string;
+  readonly priority: number;
+  readonly bytes: number;
+  readonly totalBytes?: number | undefined;
+  readonly bytesPerSecond: number;
+  readonly etaMs?: number | undefined;
+  readonly retries: number;
+}
+
+/** What a node says of itself, as far as it is looked at here. */
+export interface ShownStatus {
+  readonly node: string;
+  readonly connections: readonly unknown[];
+  readonly transfers: readonly ShownTransfer[];
+}
+
+const Count: v.GenericSchema<unknown, number> = v.pipe(v.number(), v.minValue(0));
+const Shown: v.GenericSchema<unknown, ShownTransfer> = v.looseObject({
   id: v.string(),
   address: v.string(),
   direction: v.picklist(["in", "out"]),
@@ -19,18 +42,12 @@ const Shown = v.looseObject({
   bytesPerSecond: v.number(),
   etaMs: v.optional(v.number()),
   retries: Count,
-  lastError: v.optional(v.looseObject({ message: v.string() })),
 });
-const Status = v.looseObject({
+const Status: v.GenericSchema<unknown, ShownStatus> = v.looseObject({
   node: v.string(),
   connections: v.array(v.unknown()),
   transfers: v.array(Shown),
 });
-
-/** A transfer as a node shows it, as far as it is looked at here. */
-export type ShownTransfer = v.InferOutput<typeof Shown>;
-/** What a node says of itself, as far as it is looked at here. */
-export type ShownStatus = v.InferOutput<typeof Status>;
 
 /**
  * Where a status address is asked.

@@ -32,8 +32,8 @@ export const statusCommand: Command = defineVerb({
     ...OUTPUT_ARGS,
   },
   mostWords: Number.POSITIVE_INFINITY,
-  run: (args) =>
-    runVerb(args, async ({ report, signal }) => {
+  run: (args, rawArgs) =>
+    runVerb(args, rawArgs, async ({ report, signal }) => {
       if (args._.length === 0) throw new UsageError("Name a status address: http://HOST:PORT");
       const urls = args._.map(parseStatusUrl);
       const token = await readToken(args["token-file"]);
