@@ -33,10 +33,10 @@ export const statusCommand: Command = defineVerb({
   },
   mostWords: Number.POSITIVE_INFINITY,
   run: (args, rawArgs) =>
-    runVerb(args, rawArgs, async ({ report, signal }) => {
+    runVerb(args, rawArgs, async ({ report, signal, settings }) => {
       if (args._.length === 0) throw new UsageError("Name a status address: http://HOST:PORT");
       const urls = args._.map(parseStatusUrl);
-      const token = await readToken(args["token-file"]);
+      const token = await readToken(settings.tokenFile);
       const isScreen = process.stdout.isTTY === true && !args.json;
       for (;;) {
         const { nodes, failure } = await askAll(urls, token, signal, report);
