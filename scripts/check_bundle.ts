@@ -37,21 +37,22 @@ const LIMITS: readonly BundleLimit[] = [
     name: "everything",
     source: 'export * from "headrace";',
     aimBytes: CORE_BYTES,
-    heldBytes: 62_500,
+    heldBytes: 62_000,
   },
   {
     name: "TensorPeer",
     source: 'export { TensorPeer } from "headrace";',
     aimBytes: CORE_BYTES,
-    heldBytes: 54_500,
+    heldBytes: 54_000,
   },
+  { name: "every stage", source: 'export * from "headrace/streams";', aimBytes: CORE_BYTES },
   // Not a stage but the end of a pipe: it dials, says hello and repeats.
   { name: "retryingWriter", source: streams("retryingWriter"), aimBytes: CORE_BYTES },
   {
     name: "FrameDecoderStream",
     source: streams("FrameDecoderStream"),
     aimBytes: STAGE_BYTES,
-    heldBytes: 9_600,
+    heldBytes: 9_500,
   },
   ...STAGES.map((name) => ({ name, source: streams(name), aimBytes: STAGE_BYTES })),
 ];
