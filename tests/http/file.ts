@@ -241,8 +241,8 @@ export const httpFileSuite: Suite = ({ test }) => {
       });
       outgoing.write(FILE);
       const more = new Uint8Array(MiB);
-      const goOn = () => {
-        if (outgoing.destroyed) return;
+      const goOn = (error?: Error | null) => {
+        if (error || outgoing.destroyed || outgoing.socket?.destroyed !== false) return;
         sentBytes += more.byteLength;
         outgoing.write(more, goOn);
       };
