@@ -1,9 +1,9 @@
 import type { FileHandle } from "node:fs/promises";
 import { readFully, writeFully } from "./file_access.ts";
-import type { StagedFile } from "./staged_file.ts";
+import type { OpenFile } from "./staged_file.ts";
 
-/** A staged file on a disk. */
-export class DiskFile implements StagedFile {
+/** A file of ours on a disk. */
+export class DiskFile implements OpenFile {
   readonly #handle: FileHandle;
 
   constructor(handle: FileHandle) {
@@ -20,5 +20,17 @@ export class DiskFile implements StagedFile {
 
   sync(): Promise<void> {
     return this.#handle.datasync();
+  }
+
+  async byteLength(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  truncate(byteLength: number): Promise<void> {
+    return this.#handle.truncate(byteLength);
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
   }
 }

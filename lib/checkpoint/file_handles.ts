@@ -1,12 +1,8 @@
-import { constants } from "node:fs";
-import { type FileHandle, rm } from "node:fs/promises";
-import { DiskFile } from "./disk_file.ts";
-import { openOwn } from "./file_access.ts";
-import type { StagedFile } from "./staged_file.ts";
+// This module runs in every runtime.
+import type { OpenFile } from "./staged_file.ts";
 
 interface Opened {
-  readonly handle: FileHandle;
-  readonly file: StagedFile;
+  readonly file: OpenFile;
   users: number;
 }
 
@@ -16,8 +12,7 @@ interface Opened {
  */
 export class FileHandles {
   readonly #maxOpen: number;
-  readonly #beforeOpen: () => void;
-  readonly #onMade: (() => Promise<void>) | undefined;
+  readonly #openFile: (path: string, isNew: boolean) => Promise<OpenFile>;
   /** Files that are on the disk: these must be there when they are opened again. */
   readonly #present: Set<string>;
   /** In the order of their last use. */
@@ -28,23 +23,20 @@ export class FileHandles {
 
   /**
    * @param present The files that are there already.
-   * @param beforeOpen Throws when files may not be opened any more.
-   * @param onMade Done after a file was made, before anybody writes to it.
+   * @param openFile Opens a file, which must be there, or must not be when it `isNew`.
    */
   constructor(
     present: Iterable<string>,
     maxOpen: number,
-    beforeOpen: () => void,
-    onMade?: () => Promise<void>,
+    openFile: (path: string, isNew: boolean) => Promise<OpenFile>,
   ) {
     this.#present = new Set(present);
     this.#maxOpen = maxOpen;
-    this.#beforeOpen = beforeOpen;
-    this.#onMade = onMade;
+    this.#openFile = openFile;
   }
 
   /** Lends the file to `work`, making it when this output has not had it before. */
-  async use<T>(path: string, work: (file: StagedFile) => Promise<T>): Promise<T> {
+  async use<T>(path: string, work: (file: OpenFile) => Promise<T>): Promise<T> {
     const opened = await this.#borrow(path);
     try {
       return await work(opened.file);
@@ -60,7 +52,7 @@ export class FileHandles {
     this.#opened.clear();
     for (const opening of all) {
       const opened = await opening.catch(() => undefined);
-      await opened?.handle.close();
+      await opened?.file.close();
     }
   }
 
@@ -82,7 +74,7 @@ export class FileHandles {
   }
 
   #open(path: string): Promise<Opened> {
-    const opening = this.#openFile(path);
+    const opening = this.#openOne(path);
     opening.catch(() => {
       if (this.#opened.get(path) === opening) this.#opened.delete(path);
       this.#waiting.shift()?.();
@@ -90,20 +82,11 @@ export class FileHandles {
     return opening;
   }
 
-  async #openFile(path: string): Promise<Opened> {
-    this.#beforeOpen();
+  async #openOne(path: string): Promise<Opened> {
     // A file that was there and has vanished must not come back with holes in it.
-    const isNew = !this.#present.has(path);
-    const handle = await openOwn(path, isNew ? constants.O_CREAT | constants.O_EXCL : 0);
-    try {
-      if (isNew) await this.#onMade?.();
-    } catch (cause) {
-      await handle.close();
-      await rm(path, { force: true }); // empty: the next try makes it anew
-      throw cause;
-    }
+    const file = await this.#openFile(path, !this.#present.has(path));
     this.#present.add(path);
-    return { handle, file: new DiskFile(handle), users: 0 };
+    return { file, users: 0 };
   }
 
   #isFull(): boolean {
@@ -119,7 +102,7 @@ export class FileHandles {
       this.#opened.delete(path);
       this.#closing++;
       try {
-        await opened.handle.close();
+        await opened.file.close();
       } finally {
         this.#closing--;
       }

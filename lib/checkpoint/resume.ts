@@ -1,11 +1,9 @@
-import { rm } from "node:fs/promises";
+// This module runs in every runtime.
 import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
+import type { FinishedFile } from "./checkpoint_store.ts";
 import { DURABLE } from "./journal.ts";
-import { JournalFile } from "./journal_file.ts";
 import { Ledger, type LedgerTensor } from "./ledger.ts";
-import { isFileOf, type Placement, placeFile, refuseOther } from "./place_files.ts";
-import type { Staging } from "./staging.ts";
-import { storageError } from "./storage_error.ts";
+import type { StagingPlace } from "./staging_place.ts";
 
 /**
  * Whether what was written in the boot `written` is, in the boot `now`, surely still as it was
@@ -21,11 +19,11 @@ export function isTrusted(written: string, now: string): boolean {
  *
  * @param boot Until when leaves written from now on can be believed.
  */
-export async function loadLedger(staging: Staging, key: string, boot: string): Promise<Ledger> {
+export async function loadLedger(place: StagingPlace, key: string, boot: string): Promise<Ledger> {
   const ledger = new Ledger();
-  const decoded = await JournalFile.read(staging.journalPath);
+  const decoded = await place.readJournal();
   if (decoded === undefined || decoded.key !== key) {
-    await staging.clear();
+    await place.clear();
     return ledger;
   }
   for (const record of decoded.records) {
@@ -40,28 +38,25 @@ export async function loadLedger(staging: Staging, key: string, boot: string): P
 }
 
 /** Completes a `finish` that was cut short, if all of it is still there and can be believed. */
-export async function completeFinish(
-  staging: Staging,
-  ledger: Ledger,
-  boot: string,
-): Promise<boolean> {
+export async function completeFinish(place: StagingPlace, ledger: Ledger): Promise<boolean> {
   if (ledger.finishing === undefined) return false;
   const { files, overwrite } = ledger.finishing;
-  const pending: Placement[] = [];
-  for (const { fileName, byteLength } of files) {
-    const target = staging.finalPath(fileName);
-    const staged = staging.stagedPath(fileName);
-    const believed = ledger.ofFile(fileName).every((tensor) => isTrusted(tensor.boot, boot));
-    if (believed && (await isFileOf(staged, byteLength))) {
-      pending.push({ staged, target, byteLength });
-    } else if (!believed || !(await isFileOf(target, byteLength))) {
+  const staged = await place.stagedFiles();
+  const pending: FinishedFile[] = [];
+  for (const file of files) {
+    const { fileName, byteLength } = file;
+    const believed =
+      place.syncsToFinish ||
+      ledger.ofFile(fileName).every((tensor) => isTrusted(tensor.boot, place.boot));
+    if (believed && staged.get(place.stagedPath(fileName)) === byteLength) pending.push(file);
+    else if (!believed || !(await place.isFinished(file))) {
       ledger.dropFinishing();
       return false;
     }
   }
-  if (!overwrite) for (const placement of pending) await refuseOther(placement);
-  for (const placement of pending) await placeFile(placement);
-  await staging.clear();
+  if (!overwrite) for (const file of pending) await place.refuseOther(file, false);
+  await place.finish(pending);
+  await place.clear();
   for (const tensor of [...ledger.tensors()]) ledger.drop(tensor);
   ledger.dropFinishing();
   return true;
@@ -73,23 +68,16 @@ export async function completeFinish(
  *
  * @returns The paths of the files that stay.
  */
-export async function dropLost(staging: Staging, ledger: Ledger): Promise<string[]> {
-  const staged = await staging.stagedFiles();
+export async function dropLost(place: StagingPlace, ledger: Ledger): Promise<string[]> {
+  const staged = await place.stagedFiles();
   const wanted = new Set<string>();
   for (const tensor of [...ledger.tensors()]) {
-    const path = staging.stagedPath(tensor.fileName);
-    const size = staged.get(path);
-    if (size === undefined || size < writtenEnd(tensor)) ledger.drop(tensor);
+    const path = place.stagedPath(tensor.fileName);
+    const byteLength = staged.get(path);
+    if (byteLength === undefined || byteLength < writtenEnd(tensor)) ledger.drop(tensor);
     else wanted.add(path);
   }
-  for (const path of staged.keys()) {
-    if (wanted.has(path)) continue;
-    try {
-      await rm(path);
-    } catch (cause) {
-      throw storageError(cause, "delete", path);
-    }
-  }
+  for (const path of staged.keys()) if (!wanted.has(path)) await place.deleteStaged(path);
   return [...wanted];
 }
 

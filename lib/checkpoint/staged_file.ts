@@ -9,3 +9,11 @@ export interface StagedFile {
   /** Puts what was written where a power cut leaves it. */
   sync(): Promise<void>;
 }
+
+/** A file that somebody has open. */
+export interface OpenFile extends StagedFile {
+  byteLength(): Promise<number>;
+  /** Cuts off what is behind this length. */
+  truncate(byteLength: number): Promise<void>;
+  close(): Promise<void>;
+}

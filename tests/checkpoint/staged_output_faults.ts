@@ -20,7 +20,7 @@ import {
   encodeJournalRecord,
   type JournalRecord,
 } from "../../lib/checkpoint/journal.ts";
-import { JournalFile } from "../../lib/checkpoint/journal_file.ts";
+import { createJournalFile } from "../../lib/checkpoint/journal_file.ts";
 import { encodeJournalHeader } from "../../lib/checkpoint/journal_header.ts";
 import { StagedOutput } from "../../lib/checkpoint/staged_output.ts";
 import { storageError } from "../../lib/checkpoint/storage_error.ts";
@@ -326,7 +326,7 @@ export const stagedOutputFaultsSuite: Suite = ({ test }) => {
     withTempFolder((parent) =>
       withMount(parent, "size=1m", async (mount) => {
         const path = join(mount, ".journal");
-        const journal = await JournalFile.create(path, "k", [], false);
+        const journal = await createJournalFile(path, "k", [], false);
         const filler = openSync(join(mount, "filler"), "w");
         const fill = () => writeSync(filler, new Uint8Array(4096));
         assert.throws(() => {
