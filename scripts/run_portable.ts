@@ -2,15 +2,21 @@
 // COMMAND REPORT`. Writes a JUnit report, as the runners of the other runtimes do.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ChromiumTests } from "../tests/runtimes/chromium.ts";
 import type { PortableResult } from "../tests/runtimes/portable.ts";
 import { startPairingRelay } from "../tests/transports/pairing_relay.ts";
 import { bundle } from "./bundle.ts";
+import { startChromium } from "./chromium.ts";
 import { formatJunit } from "./junit.ts";
+import { serveFolder } from "./serve_folder.ts";
 import { startWorkerd } from "./workerd.ts";
 import { withScratchFolder } from "./workspace.ts";
 
 /** Longer than a test may take by itself. */
 const ANSWER_LIMIT_MS = 90_000;
+
+/** What the page of the tests has. */
+declare const chromiumTests: ChromiumTests;
 
 /** The tests of a runtime, and how one of them is run there. */
 interface PortableRuntime {
@@ -39,7 +45,26 @@ async function workerd(command: string, folder: string): Promise<PortableRuntime
   };
 }
 
-const RUNTIMES = { workerd } as const;
+/** A page of a server on loopback, which is a secure context; the page starts a worker of the same. */
+async function chromium(command: string, folder: string): Promise<PortableRuntime> {
+  await bundle("tests/runtimes/chromium.ts", join(folder, "tests.js"), ["browser"]);
+  writeFileSync(join(folder, "index.html"), '<script type="module" src="/tests.js"></script>');
+  const server = await serveFolder(folder);
+  const browser = await startChromium(command);
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => console.log(`✖ the page failed: ${error.stack}`));
+  await page.goto(server.url);
+  return {
+    names: await page.evaluate(() => chromiumTests.names()),
+    run: (name) => page.evaluate((name) => chromiumTests.run(name), name),
+    close: async () => {
+      await browser.close();
+      await server.close();
+    },
+  };
+}
+
+const RUNTIMES = { workerd, chromium } as const;
 
 const [kind = "", command = "", reportFile = ""] = process.argv.slice(2);
 const wanted = (process.env.HEADRACE_ONLY ?? "").toLowerCase();

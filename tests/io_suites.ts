@@ -1,11 +1,8 @@
 // Needs sockets and files.
 
 import { checkpointLogSuite } from "./checkpoint/checkpoint_log.ts";
-import {
-  fileCheckpointStoreSuite,
-  memoryCheckpointStoreSuite,
-} from "./checkpoint/checkpoint_stores.ts";
 import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
+import { fileCheckpointStoreSuite } from "./checkpoint/file_checkpoint_store.ts";
 import { fileHandlesSuite } from "./checkpoint/file_handles.ts";
 import { lockSuite } from "./checkpoint/lock.ts";
 import { stagedOutputSuite } from "./checkpoint/staged_output.ts";
@@ -73,7 +70,6 @@ export const ioSuites: readonly Suite[] = [
   stagedOutputFaultsSuite,
   damagedJournalsSuite,
   sweepCheckpointsSuite,
-  memoryCheckpointStoreSuite,
   fileCheckpointStoreSuite,
   pullSuite,
   pullKilledSuite,

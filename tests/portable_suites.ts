@@ -5,6 +5,7 @@ import { httpFileSuite } from "./http/file.ts";
 import { fileNameSuite } from "./checkpoint/file_name.ts";
 import { journalSuite } from "./checkpoint/journal.ts";
 import { ledgerSuite } from "./checkpoint/ledger.ts";
+import { memoryCheckpointStoreSuite } from "./checkpoint/memory_checkpoint_store.ts";
 import { stagedSinkSuite } from "./checkpoint/staged_sink.ts";
 import { sweepPlanSuite } from "./checkpoint/sweep_plan.ts";
 import { halfFloatsSuite } from "./cli/half_floats.ts";
@@ -217,6 +218,7 @@ export const portableSuites: readonly Suite[] = [
   journalSuite,
   ledgerSuite,
   stagedSinkSuite,
+  memoryCheckpointStoreSuite,
   sweepPlanSuite,
   memorySinkSuite,
   replayLeavesSuite,

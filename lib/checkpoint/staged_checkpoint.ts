@@ -60,7 +60,7 @@ export async function loadStaged(
     );
     return { place, ledger, journal, handles, recovered, durable, sha256 };
   } catch (cause) {
-    place.unlock();
+    await place.unlock();
     throw cause;
   }
 }
@@ -147,7 +147,7 @@ export class StagedCheckpoint implements Checkpoint {
       await this.#place.clear();
     } finally {
       await this.#close();
-      this.#place.unlock();
+      await this.#place.unlock();
     }
   }
 
@@ -159,7 +159,7 @@ export class StagedCheckpoint implements Checkpoint {
       const isEmpty = this.#ledger.tensors().next().done === true;
       if (isEmpty && this.#ledger.finishing === undefined) await this.#place.clear();
     } finally {
-      this.#place.unlock();
+      await this.#place.unlock();
     }
   }
 
@@ -170,7 +170,7 @@ export class StagedCheckpoint implements Checkpoint {
       await this.#close();
       await this.#place.clear();
     } finally {
-      this.#place.unlock();
+      await this.#place.unlock();
     }
   }
 

@@ -40,5 +40,5 @@ export interface StagingPlace {
   /** @throws {StorageError} when the place is not this holder's any more. */
   check(): void;
   /** Gives the place back. */
-  unlock(): void;
+  unlock(): void | Promise<void>;
 }

@@ -1,3 +1,4 @@
+// This module runs in every runtime.
 import { StorageError } from "../errors.ts";
 
 const KEPT = "what has arrived is kept";
@@ -22,6 +23,12 @@ const ADVICE: Readonly<Record<string, string>> = {
   ENFILE: `too many files are open on this machine; run the same command again, ${KEPT}`,
   EIO: `the disk reported a fault; check it, then run the same command again, ${KEPT}`,
   ESTALE: `the network file system lost it; run the same command again, ${KEPT}`,
+  // What browsers call them.
+  QuotaExceededError: `the browser gives this site no more room; make some and start again, ${KEPT}`,
+  NoModificationAllowedError: `another page or worker has it open; close that and start again, ${KEPT}`,
+  NotFoundError: "it was deleted meanwhile, as when a site's data is cleared; start again",
+  SecurityError:
+    "the browser lets this page keep no files; leave private browsing or ask for memory",
 };
 
 /** The code that the file system gave, such as `ENOSPC`. */
@@ -38,7 +45,7 @@ export function errnoOf(cause: unknown): string | undefined {
 export function storageError(cause: unknown, attempted: string, path: string): StorageError {
   if (cause instanceof StorageError) return cause;
   const code = errnoOf(cause);
-  const advice = code === undefined ? undefined : ADVICE[code];
+  const advice = ADVICE[code ?? (cause instanceof DOMException ? cause.name : "")];
   const why = advice ?? (cause instanceof Error ? cause.message : String(cause));
   return new StorageError(`Cannot ${attempted} ${path}: ${why}`, { cause });
 }

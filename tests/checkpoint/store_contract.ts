@@ -1,48 +1,32 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { assert } from "chai";
-import { FileCheckpointStore } from "../../lib/checkpoint/file_checkpoint_store.ts";
-import { type CheckpointStore, MemoryCheckpointStore } from "../../lib/checkpoint/mod.ts";
-import { LimitError, StorageError } from "../../lib/errors.ts";
+import type { CheckpointStore } from "../../lib/checkpoint/mod.ts";
+import { StorageError } from "../../lib/errors.ts";
 import { LEAF_BYTES } from "../../lib/tensor/leaf.ts";
-import { withTempFolder } from "../formats/temp_folder.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
-import { bytesOf, fetchTensor, heldIndices, sinkOf, V1, V2, writeLeaf } from "./staging_fixture.ts";
+import { bytesOf, fetchTensor, heldIndices, sinkOf, V1, V2, writeLeaf } from "./tensors.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const FOLDER = { kind: "folder", key: "m/*" } as const;
 const body = bytesOf(2 * LEAF_BYTES + 5, 2);
 
 /** A store to be tested, and what it has finished. */
-interface Bench {
+export interface Bench {
   readonly store: CheckpointStore;
-  finished(output: string, fileName: string): Uint8Array | undefined;
+  finished(
+    output: string,
+    fileName: string,
+  ): Uint8Array | undefined | Promise<Uint8Array | undefined>;
 }
 
-type WithBench = (nowMs: () => number, body: (bench: Bench) => Promise<void>) => Promise<void>;
-
-const inMemory: WithBench = (nowMs, body) => {
-  const store = new MemoryCheckpointStore({ nowMs });
-  return body({ store, finished: (output, fileName) => store.file(output, fileName) });
-};
-
-const inFiles: WithBench = (nowMs, body) =>
-  withTempFolder((folder) =>
-    body({
-      store: new FileCheckpointStore(folder, { nowMs }),
-      finished(output, fileName) {
-        try {
-          return new Uint8Array(readFileSync(join(folder, output, fileName)));
-        } catch {
-          return undefined;
-        }
-      },
-    }),
-  );
+/** Lends a new store whose clock is `nowMs`. */
+export type WithBench = (
+  nowMs: () => number,
+  body: (bench: Bench) => Promise<void>,
+) => Promise<void>;
 
 /** What every store of checkpoints keeps to. */
-const contract =
+export const storeContract =
   (name: string, withBench: WithBench): Suite =>
   ({ test }) => {
     const now = () => Date.now();
@@ -60,7 +44,7 @@ const contract =
         await first.release();
         await first.release();
         await assertRejects(() => writeLeaf(sink, body, 1), StorageError, /let go/);
-        assert.isUndefined(finished("out", "f"));
+        assert.isUndefined(await finished("out", "f"));
 
         const second = await store.open("out", FOLDER);
         assert.deepEqual(second.names(), ["f"]);
@@ -71,7 +55,7 @@ const contract =
         assert.deepEqual(await fetchTensor(second, "f", 0, body), [1]);
         const files = [{ fileName: "f", byteLength: body.byteLength }];
         await second.finish(files);
-        assert.deepEqual(finished("out", "f"), body);
+        assert.deepEqual(await finished("out", "f"), body);
 
         const third = await store.open("out", FOLDER);
         assert.deepEqual(third.names(), [], "what is finished is no checkpoint");
@@ -133,14 +117,14 @@ const contract =
         await fetchTensor(first, "f", 5, older.subarray(5), V2);
         await assertRejects(() => first.finish([]), TypeError, /not given f/);
         await first.finish(files);
-        assert.deepEqual(finished("out", "f"), older);
+        assert.deepEqual(await finished("out", "f"), older);
 
         const second = await store.open("out", FOLDER);
         await fetchTensor(second, "f", 0, body);
         await assertRejects(() => second.finish(files), StorageError, /something else is there/);
-        assert.deepEqual(finished("out", "f"), older);
+        assert.deepEqual(await finished("out", "f"), older);
         await second.finish(files, { overwrite: true });
-        assert.deepEqual(finished("out", "f"), body);
+        assert.deepEqual(await finished("out", "f"), body);
       }));
 
     test(`${name}: a sweep removes what nobody has open and is too old or too much, the oldest first`, () => {
@@ -172,7 +156,7 @@ const contract =
           await open.release();
           assert.deepEqual(await swept({ maxAgeMs: DAY_MS / 2 }), [["open", "age"]]);
           assert.deepEqual(await swept({ maxAgeMs: 0, maxBytes: 0 }), []);
-          assert.deepEqual(finished("whole", "f"), body);
+          assert.deepEqual(await finished("whole", "f"), body);
           const anew = await store.open("kept", FOLDER);
           assert.deepEqual(anew.names(), []);
           await anew.release();
@@ -180,40 +164,3 @@ const contract =
       );
     });
   };
-
-export const memoryCheckpointStoreSuite: Suite = (harness) => {
-  contract("memory checkpoint store", inMemory)(harness);
-
-  harness.test(
-    "memory checkpoint store: takes no more memory than it may, and gives it back",
-    async () => {
-      const store = new MemoryCheckpointStore({ maxBytes: 300_000 });
-      const bytes = bytesOf(100_000, 1); // two pages, and as much again once it is finished
-      const one = await store.open("one", FOLDER);
-      await fetchTensor(one, "f", 0, bytes);
-      const two = await store.open("two", FOLDER);
-      await fetchTensor(two, "f", 0, bytes);
-      const full = () => one.finish([{ fileName: "f", byteLength: bytes.byteLength }]);
-      await assertRejects(full, LimitError, /262144 of at most 300000 are taken/);
-      await assertRejects(() => fetchTensor(two, "g", 0, bytes), LimitError, /Cannot keep 65536/);
-      await two.discard();
-      await full();
-      assert.deepEqual(store.file("one", "f"), bytes);
-      const three = await store.open("three", FOLDER);
-      await fetchTensor(three, "f", 0, bytes);
-      await assertRejects(() => fetchTensor(three, "g", 0, bytes), LimitError, /Cannot keep/);
-      assert.throws(() => store.delete("three"), StorageError, /is writing to it/);
-      store.delete("one");
-      await fetchTensor(three, "g", 0, bytes);
-      await three.release();
-      await store.sweep({ maxAgeMs: 0 });
-      const four = await store.open("four", FOLDER);
-      for (const fileName of ["a", "b"]) await fetchTensor(four, fileName, 0, bytes);
-      await four.release();
-      store.delete("four");
-      assert.deepEqual(await store.sweep({ maxAgeMs: 0 }), []);
-    },
-  );
-};
-
-export const fileCheckpointStoreSuite: Suite = contract("file checkpoint store", inFiles);
