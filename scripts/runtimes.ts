@@ -1,6 +1,8 @@
-// The runtimes that tests and checks run in: the node that runs this, and those of tests/runtimes/.
+// The runtimes that tests and checks run in: the node that runs this, those of tests/runtimes/, and
+// the system's Chromium.
 import { copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { findChromium } from "./chromium.ts";
 import { root, run } from "./workspace.ts";
 
 const FOLDER = join(root, "tests", "runtimes");
@@ -10,8 +12,8 @@ const INSTALLED_LOCK = join(MODULES, ".installed-lock.json");
 
 /** A runtime that can be started. */
 export interface Runtime {
-  readonly kind: "node" | "deno" | "bun" | "workerd";
-  /** `node20`, `node26`, `deno`, `bun`, `workerd`. */
+  readonly kind: "node" | "deno" | "bun" | "workerd" | "chromium";
+  /** `node20`, `node26`, `deno`, `bun`, `workerd`, `chromium`. */
   readonly name: string;
   readonly version: string;
   /** The program's path. */
@@ -20,7 +22,7 @@ export interface Runtime {
 
 /** Whether every suite runs there; elsewhere only the portable ones do. */
 export function hasTestRunner({ kind }: Runtime): boolean {
-  return kind !== "workerd";
+  return kind !== "workerd" && kind !== "chromium";
 }
 
 /** What could be found, and the names of what could not. */
@@ -70,7 +72,7 @@ async function versionOf(command: string): Promise<string | undefined> {
   return code === 0 ? output.match(/\d+[.-]\d+[.-]\d+\S*/)?.[0] : undefined;
 }
 
-/** The running node and every runtime of tests/runtimes/ that starts. */
+/** The running node, every runtime of tests/runtimes/ that starts, and Chromium. */
 export async function findRuntimes(): Promise<RuntimeSearch> {
   const major = process.versions.node.split(".")[0];
   const found: Runtime[] = [
@@ -94,6 +96,11 @@ export async function findRuntimes(): Promise<RuntimeSearch> {
     if (runtime === undefined) missing.push(name);
     else found.push({ kind, name, ...runtime });
   }
+  const chromium = findChromium();
+  const version = chromium && (await versionOf(chromium));
+  if (chromium && version)
+    found.push({ kind: "chromium", name: "chromium", version, command: chromium });
+  else missing.push("chromium");
   return { found, missing };
 }
 

@@ -11,6 +11,12 @@ export interface FolderServer {
   close(): Promise<void>;
 }
 
+/** With these a page is isolated, and has memory that it can share with its workers. */
+const ISOLATED = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
+
 const TYPES: Readonly<Record<string, string>> = { html: "text/html", js: "text/javascript" };
 
 /** Serves what lies right in the folder; `/` is its `index.html`. */
@@ -20,7 +26,7 @@ export async function serveFolder(folder: string): Promise<FolderServer> {
     try {
       const body = await readFile(join(folder, name));
       const type = TYPES[name.split(".")[1] ?? ""] ?? "application/octet-stream";
-      response.writeHead(200, { "content-type": type }).end(body);
+      response.writeHead(200, { "content-type": type, ...ISOLATED }).end(body);
     } catch {
       response.writeHead(404).end();
     }

@@ -19,7 +19,7 @@ export interface Verdict {
 }
 
 /** A test that names its runtime, as in `... (bun only)`, is not missed in the others. */
-const ONLY_HERE = /\((?:node|deno|bun|workerd)\d* only\)$/;
+const ONLY_HERE = /\((?:node|deno|bun|workerd|chromium)\d* only\)$/;
 
 /**
  * Sums the runs up. A runtime fails besides its failed tests when its runner did, when it ran

@@ -24,8 +24,12 @@ const PATH = "http://localhost/m/default/w";
 /** Asks a handler over this store. */
 function asking(options: HandlerOptions) {
   const handler = createHandler(options);
-  return (headers: Record<string, string> = {}, init: RequestInit = {}, url = PATH) =>
-    handler(new Request(url, { ...init, headers }));
+  return (headers: Record<string, string> = {}, init: RequestInit = {}, url = PATH) => {
+    const request = new Request(url, init);
+    // A request that is made in a browser takes no origin; one that has come to a server has.
+    Object.defineProperty(request, "headers", { value: new Headers(headers) });
+    return handler(request);
+  };
 }
 
 const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());

@@ -7,6 +7,7 @@ import { createDescriptor, type TensorDescriptor } from "../../../lib/tensor/des
 import type { TensorSource } from "../../../lib/tensor/source.ts";
 import type { Suite } from "../../harness.ts";
 import { assertRejects } from "../../rejects.ts";
+import { collect as items } from "../../streams/support.ts";
 
 /** A tensor in memory that counts what is asked of it. */
 class CountedSource implements TensorSource {
@@ -35,8 +36,9 @@ class CountedSource implements TensorSource {
 const pattern = (length: number, seed: number) =>
   Uint8Array.from({ length }, (_, index) => (index * 31 + seed * 17) & 0xff);
 
+/** Not by a Response, of which browsers tell only that it failed. */
 const collect = async (stream: ReadableStream<Uint8Array>) =>
-  new Uint8Array(await new Response(stream).arrayBuffer());
+  new Uint8Array(await new Blob((await items(stream)) as Uint8Array<ArrayBuffer>[]).arrayBuffer());
 
 function fixture() {
   const sources = new Map(
