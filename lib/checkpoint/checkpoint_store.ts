@@ -61,6 +61,13 @@ export interface Checkpoint {
     descriptor: TensorDescriptor,
   ): TensorSink;
   /**
+   * Reads bytes of a file while it is put together, as far as they are here: those of a tensor are
+   * verified once it is committed, others may be anything.
+   *
+   * @returns `false`, with anything in `into`, when the file ends before that.
+   */
+  read(fileName: string, fileOffset: number, into: Uint8Array): Promise<boolean>;
+  /**
    * Gives the files their final names, forgets everything else, and closes.
    *
    * Each file must be covered from its first byte to its last by tensors that were committed since

@@ -76,6 +76,11 @@ export class MemoryCheckpoint implements Checkpoint {
     return this.#sinks.open(fileName, fileOffset, address, descriptor);
   }
 
+  async read(fileName: string, fileOffset: number, into: Uint8Array): Promise<boolean> {
+    this.#checkOpen();
+    return this.names().includes(fileName) && this.#output.staged(fileName).read(into, fileOffset);
+  }
+
   async finish(files: readonly FinishedFile[], options: FinishOptions = {}): Promise<void> {
     this.#checkOpen();
     this.#sinks.checkFiles(files);

@@ -120,6 +120,12 @@ export class StagedCheckpoint implements Checkpoint {
     return this.#sinks.open(fileName, fileOffset, address, descriptor);
   }
 
+  async read(fileName: string, fileOffset: number, into: Uint8Array): Promise<boolean> {
+    this.#checkOpen();
+    if (!this.names().includes(fileName)) return false;
+    return this.#useFile("read", fileName, (file) => file.read(into, fileOffset));
+  }
+
   /**
    * As `Checkpoint.finish`. Nothing is renamed before all is checked; when the process
    * ends amid the renaming, `open` completes it.

@@ -53,6 +53,11 @@ export const storeContract =
         assert.deepEqual(await heldIndices(resumed), [0, 2]);
         await resumed.release();
         assert.deepEqual(await fetchTensor(second, "f", 0, body), [1]);
+        const middle = new Uint8Array(LEAF_BYTES);
+        assert.isTrue(await second.read("f", 10, middle));
+        assert.deepEqual(middle, body.subarray(10, 10 + LEAF_BYTES));
+        assert.isFalse(await second.read("f", body.byteLength - 1, new Uint8Array(2)));
+        assert.isFalse(await second.read("g", 0, new Uint8Array(1)));
         const files = [{ fileName: "f", byteLength: body.byteLength }];
         await second.finish(files);
         assert.deepEqual(await finished("out", "f"), body);
