@@ -26,16 +26,49 @@ function sources() {
   );
   const below = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true })
-      .filter((path) => /\.m?ts$|\.(mjs|json)$/.test(path) && !path.includes("node_modules"))
+      .filter(
+        (path) => /\.m?ts$|\.(mjs|json|html|css)$/.test(path) && !path.includes("node_modules"),
+      )
       .map((path) => join(folder, path)),
   );
-  return ["mod.ts", "tsconfig.json", "package.json", "package-lock.json", ...below.sort()];
+  return [
+    "mod.ts",
+    "deno.json",
+    "tsconfig.json",
+    "package.json",
+    "package-lock.json",
+    ...below.sort(),
+  ];
 }
 
 function hashOfSources() {
   const hash = createHash("sha256");
   for (const path of sources()) hash.update(`${path}\0`).update(readFileSync(join(root, path)));
   return hash.digest("hex");
+}
+
+/** The page of `headrace serve --demo`: what it imports as a user would comes from the sources. */
+async function bundlePage(outdir) {
+  const { build } = await import("esbuild");
+  const page = join(root, "examples", "browser");
+  const { exports } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));
+  const alias = Object.entries(exports)
+    .map(([subpath, source]) => [subpath.replace(/^\./, "headrace"), join(root, source)])
+    .sort(([a], [b]) => b.length - a.length);
+  await build({
+    entryPoints: ["page", "worker"].map((name) => join(page, `${name}.ts`)),
+    outdir,
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    legalComments: "none",
+    alias: Object.fromEntries(alias),
+    logLevel: "warning",
+  });
+  for (const file of ["index.html", "style.css"]) {
+    writeFileSync(join(outdir, file), readFileSync(join(page, file)));
+  }
 }
 
 const hash = hashOfSources();
@@ -53,6 +86,7 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== hash) {
     const built = join(fresh, path.replace(/^dist\//, ""));
     if (existsSync(built)) chmodSync(built, 0o755);
   }
+  if (status === 0) await bundlePage(join(fresh, "lib", "cli", "demo_page"));
   if (status === 0) writeFileSync(join(fresh, ".built-from"), hash);
   else process.exitCode = 1; // The compiler has said what is wrong.
   rmSync(dist, { recursive: true, force: true });

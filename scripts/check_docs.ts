@@ -82,7 +82,8 @@ async function runExample(example: Example): Promise<string[]> {
 const sources = [
   "README.md",
   ...filesBelow("docs", ".md"),
-  ...filesBelow("examples", ".ts"),
+  // Those in folders of their own run elsewhere, and are bundled or tested there.
+  ...filesBelow("examples", ".ts").filter((path) => path.split("/").length === 2),
   ...filesBelow("lib", ".ts"),
 ];
 const all = sources.flatMap(examplesOf);

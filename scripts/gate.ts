@@ -17,6 +17,7 @@ const deno = (await findRuntimes()).found.find(({ kind }) => kind === "deno")?.c
 const STEPS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["format and lint", bin("biome"), "check", "--error-on-warnings", "."],
   ["types", bin("tsc"), "-p", "tsconfig.json", "--noEmit"],
+  ["types of the page", bin("tsc"), "-p", "examples/browser/tsconfig.json"],
   ["imports", ...script("check_imports")],
   ["portability", ...script("check_portability")],
   ["exports", ...script("check_exports")],

@@ -15,6 +15,7 @@ import { createHandler } from "../transports/http_handler.ts";
 import { AcceptStore } from "./accept_store.ts";
 import { type Command, defineVerb, valuesOf } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
+import { DEFAULT_DEMO_URL, withDemoPage } from "./demo_page.ts";
 import { describeError, UsageError } from "./describe_error.ts";
 import { readPem } from "./dial.ts";
 import { everyHour } from "./every_hour.ts";
@@ -49,6 +50,10 @@ export const serveCommand: Command = defineVerb({
       valueHint: "ORIGIN",
       description:
         "Let web pages of this origin in over http:// and ws://, several times if wanted; * is all",
+    },
+    demo: {
+      type: "boolean",
+      description: `Show a page that loads a model into a browser, at / of http://; ${DEFAULT_DEMO_URL} if none is given`,
     },
     accept: {
       type: "string",
@@ -95,7 +100,12 @@ export const serveCommand: Command = defineVerb({
         );
       }
       const listenUrls = valuesOf(rawArgs, "listen");
-      const urls = listenUrls.length === 0 ? [DEFAULT_LISTEN_URL] : listenUrls;
+      const urls = listenUrls.length === 0 ? [DEFAULT_LISTEN_URL] : [...listenUrls];
+      const isDemo = args.demo ?? false;
+      if (isDemo && paths.length === 0) {
+        throw new UsageError("Nothing to show: --demo needs a safetensors file or folder");
+      }
+      if (isDemo && !urls.some(isWeb)) urls.push(DEFAULT_DEMO_URL);
       const token = await readToken(settings.tokenFile);
       const protection = { hasToken: token !== undefined, insecure: args.insecure ?? false };
       for (const url of urls) checkListening(url, protection);
@@ -126,8 +136,11 @@ export const serveCommand: Command = defineVerb({
       try {
         for (const url of urls) {
           const rules = { hosts: [hostOf(url)], origins };
-          const isHttp = store !== undefined && /^https?:/i.test(url);
-          const fetch = isHttp && createHandler({ store, digests, ...authorised, ...rules });
+          const plain =
+            store !== undefined &&
+            isWeb(url) &&
+            createHandler({ store, digests, ...authorised, ...rules });
+          const fetch = plain && isDemo ? await withDemoPage(plain, rules) : plain;
           const proof = { ...tls, signal, ...rules, ...(fetch && { fetch }) };
           const opened = await listenOn(url, proof);
           listeners.push(...opened);
@@ -152,9 +165,10 @@ export const serveCommand: Command = defineVerb({
         }
         const shownAt = status && { status: status.url };
         const listening = [...new Set(listeners.map((listener) => listener.url))];
+        const demo = isDemo ? listening.find(isWeb) : undefined;
         report.event(
-          { event: "listening", urls: listening, ...shownAt },
-          `Serving ${[...(store?.models ?? []), ...(accepted ? [`pushes into ${args.accept}`] : [])].join(", ")} on ${listening.join(", ")}${status ? `; status at ${status.url}` : ""}`,
+          { event: "listening", urls: listening, ...shownAt, ...(demo && { demo: `${demo}/` }) },
+          `${demo ? `Open ${demo}/ in a browser. ` : ""}Serving ${[...(store?.models ?? []), ...(accepted ? [`pushes into ${args.accept}`] : [])].join(", ")} on ${listening.join(", ")}${status ? `; status at ${status.url}` : ""}`,
         );
         const interrupted = new Promise<never>((_, reject) => {
           signal.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -171,6 +185,9 @@ export const serveCommand: Command = defineVerb({
       }
     }),
 });
+
+/** Whether web pages are answered there. */
+const isWeb = (url: string): boolean => /^https?:/i.test(url);
 
 /** The name or address that a listening URL holds. */
 const hostOf = (url: string): string => new URL(url.replace(/^[a-z]+/i, "http")).hostname;
