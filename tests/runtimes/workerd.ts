@@ -1,15 +1,27 @@
 // What workerd runs: GET / names the tests, GET /NAME runs one; scripts/run_portable.ts asks.
-import { answerUpgrade, cloudflareSuite } from "../transports/cloudflare.ts";
+import {
+  answerUpgrade,
+  cloudflareTcpSuite,
+  cloudflareWebSocketSuite,
+  type WorkerSite,
+} from "../transports/cloudflare.ts";
 import { type PortableTests, portableTests, runPortable, testsOf } from "./portable.ts";
 
 const LIMIT_MS = 60_000;
-const tests = portableTests("workerd");
+const portable = portableTests("workerd");
 
-/** The tests of what workers alone have; the relay's port is a header of each request. */
-function workerTests({ url, headers }: Request): PortableTests {
+/** Where this worker and the relay are; the relay's port is a header of each request. */
+function siteOf({ url, headers }: Request): WorkerSite {
   const relayUrl = `tcp://127.0.0.1:${headers.get("relay-port")}`;
-  const ownUrl = `ws://${new URL(url).host}/listeners`;
-  return testsOf("workerd", [(harness) => cloudflareSuite(harness, { relayUrl, ownUrl })]);
+  return { relayUrl, ownUrl: `ws://${new URL(url).host}/listeners` };
+}
+
+function testsInRequest(request: Request): PortableTests {
+  return testsOf("workerd", [(harness) => cloudflareTcpSuite(harness, siteOf(request))]);
+}
+
+function testsInObject(request: Request): PortableTests {
+  return testsOf("workerd", [(harness) => cloudflareWebSocketSuite(harness, siteOf(request))]);
 }
 
 const nameOf = ({ url }: Request): string => decodeURIComponent(new URL(url).pathname.slice(1));
@@ -18,7 +30,7 @@ const nameOf = ({ url }: Request): string => decodeURIComponent(new URL(url).pat
 export class WorkerTests {
   async fetch(request: Request): Promise<Response> {
     if (request.headers.has("upgrade")) return answerUpgrade(request);
-    return Response.json(await runPortable(workerTests(request), nameOf(request), LIMIT_MS));
+    return Response.json(await runPortable(testsInObject(request), nameOf(request), LIMIT_MS));
   }
 }
 
@@ -33,8 +45,9 @@ interface Environment {
 export default {
   async fetch(request: Request, { OBJECTS }: Environment): Promise<Response> {
     const name = nameOf(request);
-    if (name === "") return Response.json([...tests.keys(), ...workerTests(request).keys()]);
-    if (tests.has(name)) return Response.json(await runPortable(tests, name, LIMIT_MS));
+    const here: PortableTests = new Map([...portable, ...testsInRequest(request)]);
+    if (name === "") return Response.json([...here.keys(), ...testsInObject(request).keys()]);
+    if (here.has(name)) return Response.json(await runPortable(here, name, LIMIT_MS));
     return OBJECTS.get(OBJECTS.idFromName("tests")).fetch(request);
   },
 };

@@ -63,11 +63,21 @@ async function webSocketPair(site: WorkerSite): Promise<Pair> {
   return [near, far as Connection];
 }
 
-export function cloudflareSuite(harness: Harness, site: WorkerSite): void {
-  const { names, runtime } = harness;
-  const test: Harness["test"] = (name, body) => harness.test(`${name} (workerd only)`, body);
-  const here: Harness = { names, runtime, test };
+/** Names each as one that no other runtime misses. */
+function inWorkersOnly({ names, runtime, test }: Harness): Harness {
+  return { names, runtime, test: (name, body) => test(`${name} (workerd only)`, body) };
+}
+
+/** Dialling over TCP. */
+export function cloudflareTcpSuite(harness: Harness, site: WorkerSite): void {
+  const here = inWorkersOnly(harness);
   transportConformance(here, "cloudflare tcp", () => tcpPair(site), { reset: false });
+  dialling(here, site);
+}
+
+/** WebSockets at both of their ends, which only one and the same object can have. */
+export function cloudflareWebSocketSuite(harness: Harness, site: WorkerSite): void {
+  const here = inWorkersOnly(harness);
   transportConformance(here, "cloudflare websocket", () => webSocketPair(site), { reset: true });
   const swapped = async (): Promise<Pair> => {
     const [near, far] = await webSocketPair(site);
@@ -79,7 +89,6 @@ export function cloudflareSuite(harness: Harness, site: WorkerSite): void {
     listen: () => listen(site),
     connect: (url, signal) => connectWebSocket(url, { signal }),
   });
-  dialling(here, site);
   upgrading(here);
 }
 
