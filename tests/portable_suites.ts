@@ -19,6 +19,7 @@ import { quantitySuite } from "./config/quantity.ts";
 import { resolveSettingsSuite } from "./config/resolve_settings.ts";
 import { settingsOnTheWireSuite } from "./config/settings_on_the_wire.ts";
 import { spellingSuite } from "./config/spelling.ts";
+import { r2StoreSuite } from "./formats/r2_store.ts";
 import { safetensorsHeaderSuite } from "./formats/safetensors/header.ts";
 import { shardIndexSuite } from "./formats/safetensors/shard_index.ts";
 import { safetensorsWriterSuite } from "./formats/safetensors/writer.ts";
@@ -213,6 +214,7 @@ export const portableSuites: readonly Suite[] = [
   safetensorsHeaderSuite,
   shardIndexSuite,
   safetensorsWriterSuite,
+  r2StoreSuite,
   halfFloatsSuite,
   fileNameSuite,
   journalSuite,

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../errors.ts";
-import { type OriginRules, whyRefused } from "../transports/origin_rules.ts";
+import { type OriginRules, whyRefused } from "../origin_rules.ts";
 
 /** Where `serve --demo` listens for browsers unless told otherwise: a browser keeps files by port. */
 export const DEFAULT_DEMO_URL = "http://127.0.0.1:12095";

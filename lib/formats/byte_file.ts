@@ -15,3 +15,11 @@ export interface ByteFile {
   /** Lets go once what is under way is over. */
   close(): Promise<void>;
 }
+
+/** Files by their paths, on a disk or in what acts like one. */
+export interface ByteFiles {
+  /** @throws {StorageError | NotFoundError} when it is missing or may not be read. */
+  open(path: string): Promise<ByteFile>;
+  /** Its version, the same that opening it gives, and its size. @throws as `open`. */
+  stat(path: string): Promise<{ readonly version: SourceVersion; readonly byteLength: number }>;
+}

@@ -1,3 +1,4 @@
+// This module runs in every runtime.
 import type { Clock } from "../clock.ts";
 import { shareNextRun } from "../deferred.ts";
 import { FormatError, IntegrityError, LimitError } from "../errors.ts";
@@ -5,14 +6,21 @@ import type { Limits } from "../limits.ts";
 import { HEADER_TENSOR } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import type { SourceVersion, TensorSource } from "../tensor/source.ts";
-import type { ByteFile } from "./byte_file.ts";
-import { openNodeFile, statNodeFile } from "./node_file.ts";
+import type { ByteFile, ByteFiles } from "./byte_file.ts";
 import { headerByteLength, parseHeader, type SafetensorsEntry } from "./safetensors/header.ts";
 
 const LENGTH_BYTES = 8;
 
 /** How long a descriptor stays open for the next tensor, so that a run of small ones opens it once. */
 export const IDLE_FILE_MS = 200;
+
+/** How a {@linkcode FileSnapshot} reads. */
+export interface SnapshotContext {
+  readonly files: ByteFiles;
+  readonly limits: Partial<Limits>;
+  /** Times how long a file that nobody reads stays open. */
+  readonly clock: Clock;
+}
 
 /** An error of the format knows the tensor; the file it was met in is known here. */
 function inFile(path: string, error: unknown): unknown {
@@ -45,6 +53,7 @@ export class FileSnapshot {
   #byName: ReadonlyMap<string, SafetensorsEntry> | undefined;
   #file: Promise<ByteFile> | undefined;
   #users = 0;
+  readonly #files: ByteFiles;
   readonly #clock: Clock;
   #cancelClosing: (() => void) | undefined;
 
@@ -52,8 +61,9 @@ export class FileSnapshot {
     path: string,
     version: SourceVersion,
     tensors: readonly SafetensorsEntry[],
-    clock: Clock,
+    { files, clock }: SnapshotContext,
   ) {
+    this.#files = files;
     this.#clock = clock;
     this.path = path;
     this.version = version;
@@ -66,12 +76,9 @@ export class FileSnapshot {
    * @throws {FormatError | LimitError} naming file and tensor, when the file is malformed.
    * @throws {StorageError} when it cannot be read; {@linkcode IntegrityError} when it changes meanwhile.
    */
-  static async ofSafetensors(
-    path: string,
-    limits: Partial<Limits>,
-    clock: Clock,
-  ): Promise<FileSnapshot> {
-    const file = await openNodeFile(path);
+  static async ofSafetensors(path: string, context: SnapshotContext): Promise<FileSnapshot> {
+    const { files, limits } = context;
+    const file = await files.open(path);
     try {
       const version = await file.version();
       const start = new Uint8Array(Math.min(LENGTH_BYTES, file.byteLength));
@@ -81,7 +88,7 @@ export class FileSnapshot {
       const { tensors } = parseHeader(raw, file.byteLength, { limits });
       if (!equalBytes(version, await file.version())) throw changed(path);
       const header = wholeU8(HEADER_TENSOR, raw.byteLength);
-      return new FileSnapshot(path, version, [header, ...tensors], clock);
+      return new FileSnapshot(path, version, [header, ...tensors], context);
     } catch (error) {
       throw inFile(path, error);
     } finally {
@@ -90,9 +97,13 @@ export class FileSnapshot {
   }
 
   /** A side file: one tensor of bytes, named as the file is. */
-  static async ofSideFile(path: string, name: string, clock: Clock): Promise<FileSnapshot> {
-    const { version, byteLength } = await statNodeFile(path);
-    return new FileSnapshot(path, version, [wholeU8(name, byteLength)], clock);
+  static async ofSideFile(
+    path: string,
+    name: string,
+    context: SnapshotContext,
+  ): Promise<FileSnapshot> {
+    const { version, byteLength } = await context.files.stat(path);
+    return new FileSnapshot(path, version, [wholeU8(name, byteLength)], context);
   }
 
   /** The tensor of this name, or `undefined` when the file has none. */
@@ -114,7 +125,7 @@ export class FileSnapshot {
   }
 
   readonly #stat: () => Promise<SourceVersion> = shareNextRun(
-    async () => (await statNodeFile(this.path)).version,
+    async () => (await this.#files.stat(this.path)).version,
   );
 
   #acquire(): Promise<ByteFile> {
@@ -131,7 +142,7 @@ export class FileSnapshot {
   }
 
   async #openFile(): Promise<ByteFile> {
-    const file = await openNodeFile(this.path);
+    const file = await this.#files.open(this.path);
     const version = await file.version();
     if (equalBytes(this.version, version)) return file;
     await file.close();

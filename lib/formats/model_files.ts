@@ -4,18 +4,11 @@ import { basename, join, resolve } from "node:path";
 import { ConfigError, FormatError, HeadraceError, NotFoundError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { checkAddress, SIDE_FILES_PARTITION } from "../tensor/address.ts";
+import { EXTENSION, type ModelFile, modelFileOf } from "./model_file.ts";
 import { openNodeFile } from "./node_file.ts";
 import { readingError } from "./reading_error.ts";
 import { quote } from "./safetensors/quote.ts";
 import { parseShardIndex } from "./safetensors/shard_index.ts";
-
-/** One file of a model. */
-export interface ModelFile {
-  readonly path: string;
-  readonly partition: string;
-  /** The tensor that a side file is; a shard has the tensors that its header names. */
-  readonly sideFile?: string;
-}
 
 /** A model on disk: the shards in order of their names, then the side files. */
 export interface ModelFiles {
@@ -25,26 +18,18 @@ export interface ModelFiles {
   readonly files: readonly ModelFile[];
 }
 
-const EXTENSION = ".safetensors";
 const INDEX_EXTENSION = ".safetensors.index.json";
-
-/**
- * What a model's folder holds beside its weights: configuration, tokenizer and vocabulary, chat
- * template, model card and licence.
- */
-const SIDE_FILE = /^(?:.+\.(?:json|txt|model|jinja|md|tiktoken)|(?:tokenizer|LICENSE|NOTICE).*)$/;
 
 // Order by code unit, so that it does not depend on the machine's language.
 const byName = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
-function shard(path: string): ModelFile {
-  const partition = basename(path).slice(0, -EXTENSION.length);
-  if (partition === SIDE_FILES_PARTITION) {
+function checkShard(file: ModelFile): ModelFile {
+  if (file.partition === SIDE_FILES_PARTITION) {
     throw new ConfigError(
-      `Cannot serve ${path}: the name ${SIDE_FILES_PARTITION} stands for a model's side files; rename it`,
+      `Cannot serve ${file.path}: the name ${SIDE_FILES_PARTITION} stands for a model's side files; rename it`,
     );
   }
-  return { path, partition };
+  return file;
 }
 
 function checkModelName(model: string, path: string): string {
@@ -74,13 +59,11 @@ async function scanFolder(folder: string): Promise<ModelFile[]> {
   const shards: ModelFile[] = [];
   const sideFiles: ModelFile[] = [];
   for (const entry of entries.sort((a, b) => byName(a.name, b.name))) {
-    const { name } = entry;
-    const isShard = name.endsWith(EXTENSION);
-    if (name.startsWith(".") || !(isShard || SIDE_FILE.test(name))) continue;
-    const path = join(folder, name);
-    if (!(await isRegularFile(entry, path))) continue;
-    if (isShard) shards.push(shard(path));
-    else sideFiles.push({ path, partition: SIDE_FILES_PARTITION, sideFile: name });
+    const path = join(folder, entry.name);
+    const file = modelFileOf(entry.name, path);
+    if (!file || !(await isRegularFile(entry, path))) continue;
+    if (file.sideFile === undefined) shards.push(checkShard(file));
+    else sideFiles.push(file);
   }
   if (shards.length === 0) {
     throw new NotFoundError(
@@ -113,7 +96,8 @@ export async function scanModel(path: string, model?: string): Promise<ModelFile
   if (!full.endsWith(EXTENSION)) {
     throw new ConfigError(`Cannot serve ${full}: wanted a folder or a file *${EXTENSION}`);
   }
-  const file = shard(full);
+  const partition = basename(full).slice(0, -EXTENSION.length);
+  const file = checkShard({ path: full, partition });
   return { model: checkModelName(model ?? file.partition, full), path: full, files: [file] };
 }
 

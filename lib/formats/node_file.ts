@@ -6,7 +6,7 @@ import { sleep, systemClock } from "../clock.ts";
 import { shareNextRun } from "../deferred.ts";
 import { IntegrityError, StorageError } from "../errors.ts";
 import type { SourceVersion } from "../tensor/source.ts";
-import type { ByteFile } from "./byte_file.ts";
+import type { ByteFile, ByteFiles } from "./byte_file.ts";
 import { readingError } from "./reading_error.ts";
 
 const VERSION_BYTES = 16;
@@ -204,3 +204,6 @@ export async function openNodeFile(path: string): Promise<ByteFile> {
     throw readingError(cause, "read", path);
   }
 }
+
+/** The local disk. */
+export const nodeFiles: ByteFiles = { open: openNodeFile, stat: statNodeFile };

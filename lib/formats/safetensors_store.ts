@@ -10,8 +10,10 @@ import {
 } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import type { StoreEntry, TensorSource, TensorStore } from "../tensor/source.ts";
-import { FileSnapshot } from "./file_snapshot.ts";
-import { checkShardIndex, type ModelFile, type ModelFiles, scanModel } from "./model_files.ts";
+import { FileSnapshot, type SnapshotContext } from "./file_snapshot.ts";
+import { type ModelFile, matchingEntries } from "./model_file.ts";
+import { checkShardIndex, type ModelFiles, scanModel } from "./model_files.ts";
+import { nodeFiles } from "./node_file.ts";
 import { quote } from "./safetensors/quote.ts";
 
 /** How {@linkcode SafetensorsStore.open} reads. */
@@ -28,12 +30,6 @@ export interface SafetensorsStoreOptions {
 interface ServedModel {
   files: ModelFiles;
   readonly snapshots: Map<string, FileSnapshot>;
-}
-
-/** Whether the pattern can name any tensor of the partition. */
-function mayMatch(pattern: AddressPattern, model: string, partition: string): boolean {
-  const all = { ...pattern, tensor: "*" };
-  return matchesAddress(all, { model, partition, tensor: "any" });
 }
 
 /**
@@ -59,17 +55,11 @@ function mayMatch(pattern: AddressPattern, model: string, partition: string): bo
  */
 export class SafetensorsStore implements TensorStore {
   readonly #models: ReadonlyMap<string, ServedModel>;
-  readonly #limits: Partial<Limits>;
-  readonly #clock: Clock;
+  readonly #context: SnapshotContext;
 
-  private constructor(
-    models: ReadonlyMap<string, ServedModel>,
-    limits: Partial<Limits>,
-    clock: Clock,
-  ) {
+  private constructor(models: ReadonlyMap<string, ServedModel>, context: SnapshotContext) {
     this.#models = models;
-    this.#limits = limits;
-    this.#clock = clock;
+    this.#context = context;
   }
 
   /**
@@ -90,7 +80,7 @@ export class SafetensorsStore implements TensorStore {
       throw new ConfigError(`A model name renames one path, but ${paths.length} were given`);
     }
     const models = new Map<string, ServedModel>();
-    const store = new SafetensorsStore(models, limits, clock);
+    const store = new SafetensorsStore(models, { files: nodeFiles, limits, clock });
     for (const path of paths) {
       const files = await scanModel(path, model);
       const other = models.get(files.model);
@@ -128,19 +118,8 @@ export class SafetensorsStore implements TensorStore {
         failures.push(error),
       );
       for (const file of served.files.files) {
-        if (!mayMatch(pattern, model, file.partition)) continue;
-        if (file.sideFile !== undefined) {
-          const address = { model, partition: file.partition, tensor: file.sideFile };
-          if (!matchesAddress(pattern, address)) continue;
-        }
-        const snapshot = await this.#snapshot(served, file).catch((error: unknown) => {
-          failures.push(error);
-        });
-        for (const { name, descriptor } of snapshot?.tensors ?? []) {
-          const address = { model, partition: file.partition, tensor: name };
-          if (!matchesAddress(pattern, address)) continue;
-          yield { address, descriptor, version: (snapshot as FileSnapshot).version };
-        }
+        const snapshot = (file: ModelFile) => this.#snapshot(served, file);
+        yield* matchingEntries(pattern, model, file, snapshot, failures);
       }
     }
     if (failures.length > 0) throw failures[0];
@@ -183,7 +162,7 @@ export class SafetensorsStore implements TensorStore {
     for (const path of served.snapshots.keys()) {
       if (!paths.has(path)) served.snapshots.delete(path);
     }
-    if (whole) await checkShardIndex(files, this.#limits);
+    if (whole) await checkShardIndex(files, this.#context.limits);
   }
 
   /** What is known of the file, read again if the file is no longer the same. */
@@ -191,8 +170,8 @@ export class SafetensorsStore implements TensorStore {
     const known = served.snapshots.get(file.path);
     if (known && equalBytes(known.version, await known.currentVersion())) return known;
     const fresh = await (file.sideFile === undefined
-      ? FileSnapshot.ofSafetensors(file.path, this.#limits, this.#clock)
-      : FileSnapshot.ofSideFile(file.path, file.sideFile, this.#clock));
+      ? FileSnapshot.ofSafetensors(file.path, this.#context)
+      : FileSnapshot.ofSideFile(file.path, file.sideFile, this.#context));
     served.snapshots.set(file.path, fresh);
     return fresh;
   }
