@@ -3,6 +3,7 @@ import { IntegrityError, LimitError } from "../errors.ts";
 import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { OpenEnd } from "../tensor/open_end.ts";
+import { SliceReader } from "./slice_reader.ts";
 
 /** The tensor that a stream holds. */
 export interface StreamedTensor {
@@ -25,7 +26,7 @@ const NOTHING: Uint8Array = new Uint8Array();
 export class StreamFeed {
   /** The tensor; of an open-ended one, the largest it may become. */
   readonly descriptor: TensorDescriptor;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: SliceReader;
   readonly #openEnd: OpenEnd | undefined;
   #slice: Uint8Array = NOTHING;
   #receivedBytes = 0;
@@ -39,7 +40,7 @@ export class StreamFeed {
     const { dtype, shape, openEnded = false } = tensor;
     this.#openEnd = openEnded ? new OpenEnd(dtype, shape) : undefined;
     this.descriptor = this.#openEnd?.cap ?? createDescriptor(dtype, shape);
-    this.#reader = stream.getReader();
+    this.#reader = new SliceReader(stream);
   }
 
   get isOpenEnded(): boolean {
@@ -96,6 +97,8 @@ export class StreamFeed {
 
   async #pull(): Promise<void> {
     try {
+      // Its memory is read into again.
+      this.#slice = NOTHING;
       const { done, value } = await this.#reader.read();
       this.throwFailure();
       if (done) this.#end();

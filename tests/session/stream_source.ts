@@ -100,6 +100,31 @@ export const streamSourceSuite: Suite = ({ test }) => {
     await source.close();
   });
 
+  test("stream source: a stream of bytes is read 256 KiB at a time, and keeps nothing of what was read before", async () => {
+    const bytes = content.subarray(0, 3 * MiB);
+    const asked: number[] = [];
+    let at = 0;
+    const stream = new ReadableStream<Uint8Array>({
+      type: "bytes",
+      pull: (controller) => {
+        const { byobRequest } = controller as ReadableByteStreamController;
+        const view = byobRequest?.view as Uint8Array;
+        asked.push(view.byteLength);
+        new Uint8Array(view.buffer).set(bytes.subarray(at, at + view.byteLength));
+        at += view.byteLength;
+        byobRequest?.respond(view.byteLength);
+      },
+    });
+    const source = new StreamSource(stream, { dtype: "U8", shape: [4 * MiB] });
+    const parts = [await source.lend(0, MiB), await bytesAt(source, MiB, 2 * MiB)];
+    // What was lent stays what it is, whatever is read after it.
+    assert.isTrue(sameBytes(parts[0] as Uint8Array, bytes.subarray(0, MiB)));
+    assert.isTrue(sameBytes(parts[1] as Uint8Array, bytes.subarray(MiB)));
+    assert.deepEqual(new Set(asked), new Set([256 * KiB]));
+    assert.equal(asked.length, 12);
+    await source.close();
+  });
+
   test("stream source: waits while the buffer is full, and goes on as leaves are acknowledged", async () => {
     const { source, pulls } = counted(content, 64 * KiB, { replayBytes: 8 * MiB + 1 });
     for (let leaf = 0; leaf < 8; leaf++) await bytesAt(source, leaf * MiB, MiB);
