@@ -37,7 +37,7 @@ interface WorkerGlobals {
  *
  * @example
  * ```ts
- * import { MemoryStore, PeerHost } from "headrace";
+ * import { MemoryStore, TensorPeer } from "headrace";
  * import { upgradeWebSocket } from "headrace/cloudflare";
  *
  * const store = new MemoryStore();
@@ -46,7 +46,7 @@ interface WorkerGlobals {
  *   async fetch(request: Request): Promise<Response> {
  *     const rules = { hosts: ["weights.example"], origins: ["https://app.example"] };
  *     const { response, connection } = await upgradeWebSocket(request, rules);
- *     if (connection) new PeerHost(ReadableStream.from([connection]), { peer: () => ({ store }) });
+ *     if (connection) new TensorPeer(connection, { store, accepted: true });
  *     return response;
  *   },
  * };
