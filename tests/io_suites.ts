@@ -34,6 +34,7 @@ import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
 import { checksSuite } from "./scripts/checks.ts";
+import { interopSuite } from "./scripts/interop.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
 import { faultProxySuite } from "./testing/fault_proxy.ts";
@@ -90,4 +91,5 @@ export const ioSuites: readonly Suite[] = [
   versionSuite,
   checkpointLogSuite,
   pullHttpSuite,
+  interopSuite,
 ];
