@@ -1,16 +1,20 @@
 // Runs the portable suites in a runtime that has no test runner: `node run_portable.js workerd
 // COMMAND REPORT`. Writes a JUnit report, as the runners of the other runtimes do.
+import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { ChromiumTests } from "../tests/runtimes/chromium.ts";
 import type { PortableResult } from "../tests/runtimes/portable.ts";
+import type { RelayUrls } from "../tests/transports/browser.ts";
 import { startPairingRelay } from "../tests/transports/pairing_relay.ts";
 import { bundle } from "./bundle.ts";
 import { startChromium } from "./chromium.ts";
 import { formatJunit } from "./junit.ts";
+import { findRuntimes } from "./runtimes.ts";
 import { serveFolder } from "./serve_folder.ts";
 import { startWorkerd } from "./workerd.ts";
-import { withScratchFolder } from "./workspace.ts";
+import { root, withScratchFolder } from "./workspace.ts";
 
 /** Longer than a test may take by itself. */
 const ANSWER_LIMIT_MS = 90_000;
@@ -51,17 +55,32 @@ async function chromium(command: string, folder: string): Promise<PortableRuntim
   writeFileSync(join(folder, "index.html"), '<script type="module" src="/tests.js"></script>');
   const server = await serveFolder(folder);
   const browser = await startChromium(command);
+  const relay = await startConnectionRelay(new URL(server.url).origin);
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.log(`✖ the page failed: ${error.stack}`));
-  await page.goto(server.url);
+  await page.goto(`${server.url}#${new URLSearchParams({ ...relay.urls })}`);
   return {
     names: await page.evaluate(() => chromiumTests.names()),
     run: (name) => page.evaluate((name) => chromiumTests.run(name), name),
     close: async () => {
       await browser.close();
       await server.close();
+      relay.close();
     },
   };
+}
+
+/** The relay runs in Deno, the one runtime that can listen for both of a browser's transports. */
+async function startConnectionRelay(origin: string): Promise<{ urls: RelayUrls; close(): void }> {
+  const { found } = await findRuntimes();
+  const deno = found.find(({ kind }) => kind === "deno")?.command ?? "deno";
+  const file = join(root, "tests/transports/connection_relay.ts");
+  const config = join(root, "deno.json");
+  const flags = ["run", "-A", "--no-check", "--unstable-net", "--config", config];
+  const child = spawn(deno, [...flags, file, origin], { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { value = "" } = await lines.next();
+  return { urls: JSON.parse(value), close: () => child.stdin.end() };
 }
 
 const RUNTIMES = { workerd, chromium } as const;

@@ -33,6 +33,7 @@ import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
+import { httpFileSuite } from "./http/file.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { interopSuite } from "./scripts/interop.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
@@ -92,4 +93,5 @@ export const ioSuites: readonly Suite[] = [
   checkpointLogSuite,
   pullHttpSuite,
   interopSuite,
+  httpFileSuite,
 ];

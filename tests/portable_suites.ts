@@ -1,5 +1,4 @@
 import { httpClientSuite } from "./http/client.ts";
-import { httpFileSuite } from "./http/file.ts";
 // Needs nothing but what every runtime has.
 
 import { fileNameSuite } from "./checkpoint/file_name.ts";
@@ -249,5 +248,4 @@ export const portableSuites: readonly Suite[] = [
   malformedSettingsSuite,
   olderProtocolsSuite,
   settingsOnTheWireSuite,
-  httpFileSuite,
 ];

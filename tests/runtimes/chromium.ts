@@ -1,13 +1,21 @@
 // What a page of Chromium runs, and the worker that the page starts from the same file: the worker
 // has all the tests, the page those of what pages alone lack; scripts/chromium.ts asks the page.
 import { opfsSuite } from "../checkpoint/opfs.ts";
+import type { Suite } from "../harness.ts";
+import { browserTransportsSuite, type RelayUrls } from "../transports/browser.ts";
 import { type PortableResult, portableTests, runPortable, testsOf } from "./portable.ts";
 
 const LIMIT_MS = 60_000;
 const RUNTIME = "chromium";
 
 const isPage = "document" in globalThis;
-const own = testsOf(RUNTIME, [(harness) => opfsSuite(harness, isPage ? "a page" : "a worker")]);
+const opfs: Suite = (harness) => opfsSuite(harness, isPage ? "a page" : "a worker");
+/** Where the page is told in its URL. */
+const transports: Suite = (harness) => {
+  const urls = Object.fromEntries(new URLSearchParams(globalThis.location.hash.slice(1)));
+  browserTransportsSuite(harness, urls as unknown as RelayUrls);
+};
+const own = testsOf(RUNTIME, isPage ? [opfs, transports] : [opfs]);
 const tests = isPage ? own : new Map([...portableTests(RUNTIME), ...own]);
 
 /** What a worker is asked, and what it says. */

@@ -11,6 +11,8 @@ export type Pair = ConnectionPair;
 export interface TransportTraits {
   /** Whether the other end can tell a reset from an end-of-stream. */
   readonly reset: boolean;
+  /** How many connections may be made at once; default 100. */
+  readonly mostAtOnce?: number;
 }
 
 /** Sockets that are open in this process, where the runtime tells. */
@@ -25,10 +27,10 @@ export function transportConformance(
   { test, runtime }: Harness,
   name: string,
   openPair: () => Promise<Pair>,
-  { reset }: TransportTraits,
+  { reset, mostAtOnce = 100 }: TransportTraits,
 ): void {
   const openCount = openSockets(runtime);
-  const subject = { openPair, canReset: reset, ...(openCount && { openCount }) };
+  const subject = { openPair, canReset: reset, mostAtOnce, ...(openCount && { openCount }) };
   for (const one of transportCases(subject)) {
     test(`${name}: ${one.name}`, one.run);
   }

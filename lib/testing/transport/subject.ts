@@ -10,6 +10,8 @@ export interface TransportSubject {
   readonly openPair: () => Promise<ConnectionPair>;
   /** Whether the other end can tell a reset from an end-of-stream; default `true`. */
   readonly canReset?: boolean;
+  /** How many connections may be made at once, where the runtime has a limit; default 100. */
+  readonly mostAtOnce?: number;
   /** How many connections the runtime has open, where it can tell: none may be left over. */
   readonly openCount?: () => number;
 }
