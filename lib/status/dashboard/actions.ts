@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import { by, setText } from "./elements.ts";
 import type { RowActions } from "./row_view.ts";
-import { nameOf, type Row } from "./rows.ts";
+import { namesOf, type Row } from "./rows.ts";
 import type { Tokens } from "./tokens.ts";
 
 const NOTICE_MS = 5000;
@@ -17,14 +17,14 @@ export class Actions implements RowActions {
 
   /** Asks whether that is meant, and does it. */
   async cancel(row: Row): Promise<void> {
-    const name = nameOf(row.transfer.address);
+    const name = namesOf(row.transfer.address).tensor;
     if (!(await confirmed(name))) return;
     if (await this.#post(row, "cancel")) this.notice(`${name} was cancelled`);
   }
 
   async prioritise(row: Row, priority: number): Promise<void> {
     if (await this.#post(row, "priority", { priority })) {
-      this.notice(`${nameOf(row.transfer.address)} has priority ${priority} now`);
+      this.notice(`${namesOf(row.transfer.address).tensor} has priority ${priority} now`);
     }
   }
 

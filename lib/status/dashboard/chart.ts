@@ -10,9 +10,11 @@ interface Plot {
 }
 declare const uPlot: new (options: object, data: number[][], target: HTMLElement) => Plot;
 
-const KEPT_SECONDS = 300;
+const SHOWN_SECONDS = 180;
 
-/** Bytes a second of both directions, over the last five minutes. */
+const timeOf = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString();
+
+/** Bytes a second of both directions, over the last three minutes. */
 export class ThroughputChart {
   readonly #place: HTMLElement = by("chart");
   readonly #times: number[] = [];
@@ -35,7 +37,7 @@ export class ThroughputChart {
     this.#in.push(inPerSecond);
     this.#out.push(outPerSecond);
     for (const values of [this.#times, this.#in, this.#out]) {
-      if (values.length > KEPT_SECONDS) values.shift();
+      if (values.length > SHOWN_SECONDS + 2) values.shift();
     }
     this.#plot.setData(this.#data);
     this.#place.ariaLabel = `Throughput: receiving ${formatBytes(inPerSecond)}, sending ${formatBytes(outPerSecond)} a second`;
@@ -69,10 +71,16 @@ export class ThroughputChart {
       legend: { show: false },
       cursor: { show: false },
       scales: {
+        x: { range: (_: unknown, _low: number, high: number) => [high - SHOWN_SECONDS, high] },
         y: { range: (_: unknown, _low: number, high: number) => [0, (high || 1000) * 1.1] },
       },
       axes: [
-        axis,
+        {
+          ...axis,
+          space: 90,
+          incrs: [5, 15, 30, 60],
+          values: (_: unknown, values: readonly number[]) => values.map(timeOf),
+        },
         {
           ...axis,
           size: 78,

@@ -58,11 +58,13 @@ function draw(): void {
 function showNodes(): void {
   const place = by("nodes");
   while (place.children.length < links.length) place.append(document.createElement("li"));
-  for (const [index, { name, state, head }] of links.entries()) {
+  for (const [index, { name, state, head, origin }] of links.entries()) {
     const item = place.children[index] as HTMLElement;
     item.className = state;
     const role = head ? ` (${head.role})` : "";
-    setText(item, state === "live" ? `${name}${role}` : `${name}: ${state}`);
+    // Names may be the same.
+    const where = links.length > 1 ? ` at ${new URL(origin).host}` : "";
+    setText(item, `${name}${role}${where}${state === "live" ? "" : `: ${state}`}`);
   }
   document.title = `${links[0]?.name ?? ""} · headrace`;
 }

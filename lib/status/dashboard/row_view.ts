@@ -2,7 +2,7 @@
 import type { TransferSnapshot } from "../../session/transfer_snapshot.ts";
 import { formatBytes, formatSeconds } from "../format.ts";
 import { element, setText } from "./elements.ts";
-import { isEnded, nameOf, type Row } from "./rows.ts";
+import { isEnded, namesOf, type Row } from "./rows.ts";
 
 const PRIORITIES: readonly (readonly [number, string])[] = [
   [200, "critical"],
@@ -67,10 +67,11 @@ export class RowView {
     const chosen = this.element.classList.contains("chosen") ? " chosen" : "";
     const className = `row ${direction} ${status}${chosen}`;
     if (this.element.className !== className) this.element.className = className;
-    const name = nameOf(transfer.address);
+    const { tensor: name, place } = namesOf(transfer.address);
     setText(this.#name, name);
     this.#name.title = name;
-    setText(this.#route, routeOf(link.name, direction, remote));
+    setText(this.#route, `${place}, ${routeOf(link.name, direction, remote)}`);
+    this.#route.title = this.#route.textContent ?? "";
     const share = totalBytes ? bytes / totalBytes : Number(status === "complete");
     this.#fill.style.transform = `scaleX(${Math.min(1, share)})`;
     this.#bar.ariaValueNow = String(Math.floor(share * 100));
@@ -115,7 +116,7 @@ function figuresOf(transfer: TransferSnapshot, share: number): string {
   if (retries > 0) parts.push(retries === 1 ? "1 retry" : `${retries} retries`);
   if (resumedBytes > 0) parts.push(`${formatBytes(resumedBytes)} resumed`);
   if (compressionRatio !== undefined && compressionRatio > 1.005) {
-    parts.push(`${compressionRatio.toFixed(2)} × smaller`);
+    parts.push(`${compressionRatio.toPrecision(3)} × smaller`);
   }
   if (dtype !== undefined) parts.push(`${dtype} [${shape?.join(", ")}]`);
   return parts.join(" · ");

@@ -59,16 +59,22 @@ const RANKS: Readonly<Record<string, (transfer: TransferSnapshot) => number>> = 
 function matches({ link, transfer }: Row, words: readonly string[]): boolean {
   if (words.length === 0) return true;
   const { address, remote = "", phase, direction, lastError } = transfer;
-  const text = `${nameOf(address)} ${remote} ${link.name} ${phase} ${direction} ${lastError?.message ?? ""}`;
+  const { tensor, place } = namesOf(address);
+  const text = `${place} ${tensor} ${address} ${remote} ${link.name} ${phase} ${direction} ${lastError?.message ?? ""}`;
   const found = text.toLowerCase();
   return words.every((word) => found.includes(word));
 }
 
-/** An address as people read it. */
-export function nameOf(address: string): string {
+/** A tensor's name, and the model and partition that it is in, as people read them. */
+export function namesOf(address: string): { readonly tensor: string; readonly place: string } {
+  const [model = "", partition = "", tensor = ""] = address.split("/").map(decoded);
+  return { tensor, place: `${model} / ${partition}` };
+}
+
+function decoded(name: string): string {
   try {
-    return decodeURIComponent(address);
+    return decodeURIComponent(name);
   } catch {
-    return address;
+    return name;
   }
 }
