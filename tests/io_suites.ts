@@ -37,6 +37,7 @@ import { httpFileSuite } from "./http/file.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { interopSuite } from "./scripts/interop.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
+import { dashboardSuite } from "./status/dashboard.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
 import { faultProxySuite } from "./testing/fault_proxy.ts";
 import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
@@ -82,6 +83,7 @@ export const ioSuites: readonly Suite[] = [
   serveHttpSuite,
   serveHttpsSuite,
   serveStatusSuite,
+  dashboardSuite,
   pairingsSuite,
   acceptStoreSuite,
   pushSuite,

@@ -21,7 +21,9 @@ const chart = new ThroughputChart();
 /** This node, and those that `?peer=http://HOST:PORT` names. */
 function origins(): Set<string> {
   const peers = new URLSearchParams(location.search).getAll("peer");
-  const named = peers.filter((peer) => URL.canParse(peer)).map((peer) => new URL(peer).origin);
+  const named = peers
+    .filter((peer) => URL.canParse(peer) && /^https?:/i.test(peer))
+    .map((peer) => new URL(peer).origin);
   return new Set([location.origin, ...named]);
 }
 
