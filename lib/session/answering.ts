@@ -119,6 +119,7 @@ export class Answering {
       stream: header.stream,
       request,
       store,
+      onDescriptor: (descriptor) => transfer.enter("moving", descriptor),
       onReprioritise: (priority) => transfer.reprioritised(priority),
       onPause: (isPaused) => transfer.pausedThere(isPaused),
     });

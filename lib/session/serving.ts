@@ -2,6 +2,7 @@
 import { IntegrityError, ProtocolError } from "../errors.ts";
 import { formatAddress } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
+import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { TensorSource, TensorStore } from "../tensor/source.ts";
 import { decodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
@@ -21,6 +22,8 @@ export interface ServingOptions {
   readonly stream: number;
   readonly request: Request;
   readonly store: TensorStore;
+  /** Told what the tensor is. */
+  readonly onDescriptor?: (descriptor: TensorDescriptor) => void;
   readonly onReprioritise?: (priority: number) => void;
   readonly onPause?: (isPaused: boolean) => void;
 }
@@ -102,6 +105,7 @@ export class Serving implements StreamParty {
       source = await store.open(request.address);
       await checkVersion(request, source);
       askedPart(source.descriptor, request);
+      this.#options.onDescriptor?.(source.descriptor);
     } catch (error) {
       await source?.close?.();
       if (!this.#failure) channel.refuse(stream, error);

@@ -26,6 +26,8 @@ export const statusHandlerSuite: Suite = ({ test }) => {
     assert.equal(shown?.address, "m/default/w.0");
     assert.equal(shown?.direction, "out");
     assert.equal(shown?.remote, "laptop");
+    assert.equal(shown?.dtype, "U8");
+    assert.deepEqual(shown?.shape, [200_000]);
     assert.equal(shown?.status, "in_progress");
     assert.equal(shown?.priority, 50);
     assert.equal(shown?.bytes, 0);

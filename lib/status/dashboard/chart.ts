@@ -11,6 +11,7 @@ interface Plot {
 declare const uPlot: new (options: object, data: number[][], target: HTMLElement) => Plot;
 
 const SHOWN_SECONDS = 180;
+const LEAST_SECONDS = 30;
 
 const timeOf = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString();
 
@@ -71,7 +72,12 @@ export class ThroughputChart {
       legend: { show: false },
       cursor: { show: false },
       scales: {
-        x: { range: (_: unknown, _low: number, high: number) => [high - SHOWN_SECONDS, high] },
+        x: {
+          range: (_: unknown, low: number, high: number) => [
+            Math.min(high - LEAST_SECONDS, Math.max(low, high - SHOWN_SECONDS)),
+            high,
+          ],
+        },
         y: { range: (_: unknown, _low: number, high: number) => [0, (high || 1000) * 1.1] },
       },
       axes: [

@@ -116,7 +116,7 @@ function figuresOf(transfer: TransferSnapshot, share: number): string {
   if (retries > 0) parts.push(retries === 1 ? "1 retry" : `${retries} retries`);
   if (resumedBytes > 0) parts.push(`${formatBytes(resumedBytes)} resumed`);
   if (compressionRatio !== undefined && compressionRatio > 1.005) {
-    parts.push(`${compressionRatio.toPrecision(3)} × smaller`);
+    parts.push(`${compressionRatio.toFixed(compressionRatio < 10 ? 2 : 0)} × smaller`);
   }
   if (dtype !== undefined) parts.push(`${dtype} [${shape?.join(", ")}]`);
   return parts.join(" · ");
