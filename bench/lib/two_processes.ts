@@ -52,8 +52,9 @@ export async function runTwo(
   file: string,
   work: Work,
   listens: Part["role"],
+  onStarted?: (ends: Ends) => void,
 ): Promise<Sample & Pick<Report, "digest" | "secondHalfSeconds">> {
-  const { send, receive } = await runBoth<Report, Report>(file, work, listens);
+  const { send, receive } = await runBoth<Report, Report>(file, work, listens, onStarted);
   if (receive.bytes !== work.bytes) throw new Error(`${receive.bytes} of ${work.bytes} arrived.`);
   return {
     bytes: receive.bytes,

@@ -7,7 +7,7 @@ import type { Lab, LabServer } from "./support/lab.ts";
 import { doneOf, errorOf, withLab } from "./support/lab.ts";
 import type { ModelPlan } from "./support/model.ts";
 
-const PLAN: ModelPlan = { shards: 1, tensors: 2, tensorBytes: 6_000_000, seed: 5 };
+const PLAN: ModelPlan = { shards: 1, tensors: 1, tensorBytes: 6_000_000, seed: 5 };
 const TOKEN = "open sesame";
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 

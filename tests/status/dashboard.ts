@@ -2,8 +2,9 @@
 import { assert } from "chai";
 import { StatusServer, statusUrlOf } from "../../lib/cli/status_server.ts";
 import type { Transfer } from "../../lib/session/transfer.ts";
+import { VERSION } from "../../lib/version.ts";
 import { dashboardSource } from "../../scripts/dashboard_source.ts";
-import { readText } from "../../scripts/workspace.ts";
+import { readJson, readText } from "../../scripts/workspace.ts";
 import type { Suite } from "../harness.ts";
 import { turn } from "../transports/conformance.ts";
 import { withPage } from "./browser.ts";
@@ -42,6 +43,10 @@ export const dashboardSuite: Suite = ({ runtime, test }) => {
     const served = readText("lib/status/dashboard_files.ts");
     const why = "run `npm run build && node dist/scripts/build_dashboard.js`";
     assert.isTrue(served === dashboardSource(), why);
+  });
+
+  test("status: the version it says is the package's (node only)", () => {
+    assert.equal(VERSION, readJson<{ version: string }>("package.json").version);
   });
 
   test("dashboard: without the token nothing is changed; with it, transfers are (node only)", async () => {
