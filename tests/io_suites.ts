@@ -30,6 +30,7 @@ import { sweepsSuite } from "./cli/sweeps.ts";
 import { versionSuite } from "./cli/version.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
 import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
+import { edgeWorkersSuite } from "./edge/workers.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
 import type { Suite } from "./harness.ts";
@@ -88,6 +89,7 @@ export const ioSuites: readonly Suite[] = [
   acceptStoreSuite,
   pushSuite,
   sweepsSuite,
+  edgeWorkersSuite,
   settingsInForceSuite,
   exchangeWeightsSuite,
   secretLogsSuite,
