@@ -24,6 +24,7 @@ const STEPS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["settings schema", ...script("check_settings_schema")],
   ["locks", ...script("check_locks")],
   ["tests", "npm", "test"],
+  ["transport table", ...script("transport_table")],
   ["docs", ...script("check_docs")],
   ["bundle size", ...script("check_bundle")],
   ["npm package", ...script("check_package")],

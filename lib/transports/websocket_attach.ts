@@ -1,10 +1,22 @@
-import type { IncomingMessage, Server } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import type { Connection, Listener } from "../connection.ts";
 import { NodeUpgrades } from "./node_upgrades.ts";
 import type { WebSocketAttachOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, type WebSocketAddress } from "./websocket_url.ts";
+
+/** Of a server of `node:http` or `node:https`, what is used here. */
+export interface HttpServerLike {
+  // biome-ignore lint/suspicious/noExplicitAny: each event has arguments of its own.
+  on(event: string, listener: (...args: any[]) => void): unknown;
+  // biome-ignore lint/suspicious/noExplicitAny: as above.
+  once(event: string, listener: (...args: any[]) => void): unknown;
+  // biome-ignore lint/suspicious/noExplicitAny: as above.
+  off(event: string, listener: (...args: any[]) => void): unknown;
+  listenerCount(event: string): number;
+  address(): { readonly address: string; readonly port: number } | string | null;
+}
 
 /**
  * Takes connections at a server of `node:http` or `node:https` that is the caller's, and stays so:
@@ -30,19 +42,19 @@ import { formatWebSocketUrl, type WebSocketAddress } from "./websocket_url.ts";
  * server.close();
  * ```
  */
-export function attach(server: Server, options: WebSocketAttachOptions = {}): Listener {
+export function attach(server: HttpServerLike, options: WebSocketAttachOptions = {}): Listener {
   options.signal?.throwIfAborted();
   return new AttachedListener(server, options);
 }
 
 class AttachedListener implements Listener {
   readonly connections: ReadableStream<Connection>;
-  readonly #server: Server;
+  readonly #server: HttpServerLike;
   readonly #options: WebSocketAttachOptions;
   readonly #upgrades: NodeUpgrades;
   readonly #onEnd: () => void = () => void this.close();
 
-  constructor(server: Server, options: WebSocketAttachOptions) {
+  constructor(server: HttpServerLike, options: WebSocketAttachOptions) {
     const { path, signal } = options;
     if (path !== undefined && !path.startsWith("/")) {
       throw new TypeError(`A path begins with a slash, found "${path}".`);

@@ -15,7 +15,7 @@ import { formatWebSocketUrl, parseWebSocketUrl, type WebSocketAddress } from "./
 
 export { type OriginRules, type RequestOrigin, whyRefused } from "../origin_rules.ts";
 export type { WebSocketLike } from "./w3c_socket.ts";
-export { attach } from "./websocket_attach.ts";
+export { attach, type HttpServerLike } from "./websocket_attach.ts";
 export { acceptWebSocket } from "./websocket_connect.ts";
 export type {
   WebSocketAttachOptions,

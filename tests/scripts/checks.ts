@@ -8,6 +8,7 @@ import { lockProblems, mendLock } from "../../scripts/lock_rules.ts";
 import { portabilityProblems } from "../../scripts/portability_rules.ts";
 import { importsOf, only, stretchesOf } from "../../scripts/source_text.ts";
 import { compareRuns } from "../../scripts/test_verdict.ts";
+import { transportTable } from "../../scripts/transport_rules.ts";
 import type { Suite } from "../harness.ts";
 
 export const checksSuite: Suite = ({ test }) => {
@@ -203,5 +204,24 @@ export const checksSuite: Suite = ({ test }) => {
     const skipped = compareRuns([full], ["bun"], false);
     assert.equal(skipped.failed, 0);
     assert.match(skipped.lines.join(), /SKIPPED bun/);
+  });
+
+  test("checks: a cell of the table of transports says yes only where a test passed and none failed", () => {
+    const passed = (name: string) => ({ name, outcome: "passed" }) as const;
+    const deno = [passed("tcp: a"), { name: "tls: a", outcome: "failed" } as const];
+    const chromium = [passed("browser websocket: a (chromium only)")];
+    const table = transportTable([
+      { runtime: "deno", tests: deno },
+      { runtime: "chromium", tests: chromium },
+    ]);
+    const cells = (row: string) => table.split("\n").find((line) => line.startsWith(`| ${row} |`));
+    const none = "not tested";
+    assert.equal(
+      cells("TCP"),
+      `| TCP | ${none} | ${none} | dial, listen | ${none} | ${none} | no [^1] |`,
+    );
+    assert.equal(cells("TLS"), `| TLS | ${none} | ${none} | fails | ${none} | ${none} | no [^1] |`);
+    assert.match(cells("WebSocket") ?? "", /dial \|$/);
+    assert.match(table, /^\[\^1\]: a page has no sockets$/m);
   });
 };
