@@ -8,7 +8,7 @@ const byId = <T extends HTMLElement>(id: string): T => document.getElementById(i
 
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 const order = (what: Order): void => worker.postMessage(what);
-const list = new TensorList(byId("tensors"), order);
+const list = new TensorList(byId("tensors"), byId("more"), byId("none"), order);
 
 const model = byId<HTMLSelectElement>("model");
 const load = byId<HTMLButtonElement>("load");
@@ -80,9 +80,9 @@ const show: { readonly [K in News["kind"]]: (news: Extract<News, { kind: K }>) =
 
   listing(news) {
     isKept = news.isKept;
+    byId("count").textContent = news.tensors.length.toLocaleString("en");
     list.show(news.tensors);
     byId("work").hidden = false;
-    byId("filter").dispatchEvent(new Event("input"));
     showButtons(true);
     say(`Loading ${news.model}: ${news.tensors.length} tensors.`);
   },
@@ -167,8 +167,7 @@ model.addEventListener("change", () => {
 
 const filter = byId<HTMLInputElement>("filter");
 filter.addEventListener("input", () => {
-  const shown = list.filter(filter.value);
-  byId("none").hidden = shown > 0;
+  list.filter(filter.value);
 });
 
 const url = byId<HTMLInputElement>("url");
