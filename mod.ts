@@ -92,6 +92,7 @@ export {
   type TransferStatus,
   type TransferTotals,
   type Verified,
+  WritableSink,
 } from "./lib/session/mod.ts";
 export {
   type AssemblerOptions,

@@ -1,4 +1,5 @@
 import { httpClientSuite } from "./http/client.ts";
+import { writableSinkSuite } from "./session/writable_sink.ts";
 // Needs nothing but what every runtime has.
 
 import { fileNameSuite } from "./checkpoint/file_name.ts";
@@ -222,6 +223,7 @@ export const portableSuites: readonly Suite[] = [
   memoryCheckpointStoreSuite,
   sweepPlanSuite,
   memorySinkSuite,
+  writableSinkSuite,
   replayLeavesSuite,
   streamSourceSuite,
   blobSourceSuite,

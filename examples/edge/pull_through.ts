@@ -1,7 +1,15 @@
 // A Cloudflare worker between plain HTTP and a peer that has the tensors: GET streams one out of it,
 // PUT streams one in, and neither is ever in memory. ORIGIN is the peer's URL, tcp://, tls://, ws://
 // or wss://. A bearer token is handed on, so that it is the peer who lets in.
-import { formatAddress, isDType, parseAddress, type TensorAddress, TensorPeer } from "headrace";
+import {
+  formatAddress,
+  isDType,
+  parseAddress,
+  type TensorAddress,
+  TensorPeer,
+  type TensorPeerOptions,
+  WritableSink,
+} from "headrace";
 import { connect } from "headrace/cloudflare";
 import { connect as connectWebSocket } from "headrace/websocket";
 
@@ -24,7 +32,9 @@ const REPLAY_BYTES = 8 * 1024 * 1024;
 function peerOf(origin: string, { headers }: Request): TensorPeer {
   const dial = origin.startsWith("ws") ? connectWebSocket : connect;
   const token = /^Bearer\s+(.+)$/i.exec(headers.get("authorization") ?? "")?.[1];
-  return new TensorPeer((signal) => dial(origin, { signal }), token === undefined ? {} : { token });
+  // What is inflated would wait for the garbage collector, and a worker's processor time is short.
+  const options: TensorPeerOptions = { codecs: [], ...(token !== undefined && { token }) };
+  return new TensorPeer((signal) => dial(origin, { signal }), options);
 }
 
 async function get(address: TensorAddress, peer: TensorPeer, context: Context): Promise<Response> {
@@ -35,10 +45,10 @@ async function get(address: TensorAddress, peer: TensorPeer, context: Context): 
   }
   const { descriptor, version } = found;
   const { readable, writable } = new FixedLengthStream(descriptor.byteLength);
-  const transfer = peer.requestTensor(address, { version });
-  const piping = transfer.readable.pipeTo(writable).finally(() => peer.close());
+  const sink = new WritableSink(writable);
+  const { done } = peer.requestTensor(address, { version, into: () => sink });
   // What fails shows as a body that ends early.
-  context.waitUntil(piping.catch(() => {}));
+  context.waitUntil(done.catch((error) => sink.abort(error)).finally(() => peer.close()));
   const headers = {
     "content-type": "application/octet-stream",
     "headrace-dtype": descriptor.dtype,
