@@ -109,13 +109,18 @@ export const peerRegistrySuite: Suite = ({ test }) => {
     meter.moved(250, 250);
     const { rawBytes, wireBytes, compressionRatio } = snapshotOf(transfer);
     assert.deepEqual([rawBytes, wireBytes, compressionRatio], [1250, 500, 2.5]);
+    transfer.done.catch(nothing);
+    transfer.settle("cancelled", new Error("enough"));
+    meter.moved(250, 250);
+    assert.equal(transfer.progress.wireBytes, 500, "what was reported at the end stays true");
   });
 
   test("registry: remembers the transfers that were over last, and no more of them than it may", async () => {
     const registry = new PeerRegistry({ maxRecent: 3 });
     const [near, far] = connectionPair();
     const store = storeOf([WEIGHTS, new TestSource(tensorBytes(1000))]);
-    const server = new TensorPeer(far, { store, accepted: true });
+    const theirs = new PeerRegistry();
+    const server = new TensorPeer(far, { store, accepted: true, registry: theirs });
     const client = new TensorPeer(near, { registry });
     for (let n = 0; n < 3; n++) await client.requestTensor(WEIGHTS, { into: "memory" }).done;
     const missing = client.requestTensor({ ...WEIGHTS, tensor: "x" }, { into: "memory" });
@@ -127,6 +132,8 @@ export const peerRegistrySuite: Suite = ({ test }) => {
     assert.equal(last?.lastError?.code, "not_found");
     assert.equal(registry.totals().in.complete, 3);
     assert.equal(registry.totals().in.failed, 1);
+    assert.equal(registry.totals().in.rawBytes, 3 * 1000);
+    assert.equal(theirs.totals().out.rawBytes, 3 * 1000);
     assert.deepEqual(registry.transfers, []);
     await client.close();
     await server.closed;

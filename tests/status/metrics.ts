@@ -48,6 +48,8 @@ export const metricsSuite: Suite = ({ test }) => {
     ) => recent.reduce((total, one) => total + one[name], 0);
     assert.equal(sampleOf(text, "verified_bytes_total", out), sum("bytes"));
     assert.equal(sum("bytes"), 3 * 200_000);
+    const complete = recent.filter(({ status }) => status === "complete");
+    for (const { rawBytes } of complete) assert.equal(rawBytes, 200_000);
     assert.equal(sampleOf(text, "wire_bytes_total", out), sum("wireBytes"));
     assert.equal(sampleOf(text, "raw_bytes_total", out), sum("rawBytes"));
     assert.equal(sampleOf(text, "chunks_total", out), sum("chunks"));
