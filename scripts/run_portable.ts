@@ -32,7 +32,9 @@ interface PortableRuntime {
 async function workerd(command: string, folder: string): Promise<PortableRuntime> {
   const file = join(folder, "worker.js");
   await bundle("tests/runtimes/workerd.ts", file, ["workerd"]);
-  const { url, close } = await startWorkerd(command, folder, file);
+  const { url, close } = await startWorkerd(command, folder, file, {
+    objectClass: "WorkerTests",
+  });
   const relay = await startPairingRelay();
   const headers = { "relay-port": String(relay.port) };
   const ask = async (name: string): Promise<unknown> => {

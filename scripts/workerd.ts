@@ -15,10 +15,25 @@ export interface RunningWorkerd {
 /** The newest that the workerd at hand knows. */
 const COMPATIBILITY_DATE = "2026-07-01";
 
-/** The Durable Object that the worker has, bound to it as `OBJECTS`. */
-const OBJECT_CLASS = "WorkerTests";
+/** What a worker finds in its environment. */
+export interface WorkerdOptions {
+  /** The class of a Durable Object that it has; bound as `OBJECTS`. */
+  readonly objectClass?: string;
+  /** Texts by their names. */
+  readonly bindings?: Readonly<Record<string, string>>;
+}
 
-const configOf = (worker: string): string => `using Workerd = import "/workerd/workerd.capnp";
+function configOf(worker: string, { objectClass, bindings = {} }: WorkerdOptions): string {
+  const bound = Object.entries(bindings).map(
+    ([name, text]) => `(name = ${JSON.stringify(name)}, text = ${JSON.stringify(text)})`,
+  );
+  let objects = "";
+  if (objectClass !== undefined) {
+    bound.push(`(name = "OBJECTS", durableObjectNamespace = "${objectClass}")`);
+    objects = `durableObjectNamespaces = [(className = "${objectClass}", uniqueKey = "objects")],
+  durableObjectStorage = (inMemory = void),`;
+  }
+  return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
@@ -30,11 +45,11 @@ const main :Workerd.Worker = (
   modules = [(name = "main.js", esModule = embed "${worker}")],
   compatibilityDate = "${COMPATIBILITY_DATE}",
   compatibilityFlags = ["nodejs_compat"],
-  durableObjectNamespaces = [(className = "${OBJECT_CLASS}", uniqueKey = "objects")],
-  durableObjectStorage = (inMemory = void),
-  bindings = [(name = "OBJECTS", durableObjectNamespace = "${OBJECT_CLASS}")],
+  ${objects}
+  bindings = [${bound.join(", ")}],
 );
 `;
+}
 
 /**
  * Starts it with the module in `folder`.
@@ -46,9 +61,10 @@ export async function startWorkerd(
   command: string,
   folder: string,
   worker: string,
+  options: WorkerdOptions = {},
 ): Promise<RunningWorkerd> {
   const config = join(folder, "config.capnp");
-  writeFileSync(config, configOf(basename(worker)));
+  writeFileSync(config, configOf(basename(worker), options));
   const child = spawn(command, ["serve", config, "--control-fd=3"], {
     stdio: ["ignore", "inherit", "inherit", "pipe"],
   });

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { bundle } from "../../scripts/bundle.ts";
-import { findRuntimes } from "../../scripts/runtimes.ts";
+import { findRuntimes, type Runtime } from "../../scripts/runtimes.ts";
+import { startWorkerd } from "../../scripts/workerd.ts";
 import { root } from "../../scripts/workspace.ts";
 import { withTempFolder } from "../formats/temp_folder.ts";
 import type { WorkerHostOptions } from "./worker_host.ts";
@@ -12,46 +13,70 @@ import type { WorkerHostOptions } from "./worker_host.ts";
 export interface RunningWorker {
   /** `http://127.0.0.1:PORT`, without a slash. */
   readonly url: string;
-  /** Those of its processes that the system tells of. */
-  readonly pids: readonly number[];
+  /** Its process, where it is one by itself. */
+  readonly pid?: number | undefined;
 }
 
 /** Miniflare does not run in older ones. */
 const OLDEST_NODE = 22;
 
-async function newNode(): Promise<string> {
+async function commandOf(kind: Runtime["kind"], oldest = 0): Promise<string> {
   const { found } = await findRuntimes();
-  const node = found.find(
-    ({ kind, version }) => kind === "node" && Number.parseInt(version, 10) >= OLDEST_NODE,
+  const runtime = found.find(
+    (one) => one.kind === kind && (kind !== "node" || Number.parseInt(one.version, 10) >= oldest),
   );
-  if (node) return node.command;
-  throw new Error(
-    `Workers are tested by Miniflare, which needs Node ${OLDEST_NODE}: none was found`,
-  );
+  if (runtime) return runtime.command;
+  throw new Error(`The tests of workers need ${kind} ${oldest || ""}, and it was not found`);
 }
 
-/** Bundles an example and runs it for as long as the body does. */
-export async function withWorker(
+/** Bundles an example, in a folder of its own. */
+async function withBundle(
   example: string,
-  options: Omit<WorkerHostOptions, "worker">,
-  body: (worker: RunningWorker) => Promise<void>,
+  body: (file: string, folder: string) => Promise<void>,
 ): Promise<void> {
   await withTempFolder(async (folder) => {
-    const worker = join(folder, "worker.js");
-    await bundle(`examples/edge/${example}.ts`, worker, ["workerd"]);
+    const file = join(folder, "worker.js");
+    await bundle(`examples/edge/${example}.ts`, file, ["workerd"]);
+    await body(file, folder);
+  });
+}
+
+/** Runs an example in workerd, with texts bound to it, for as long as the body does. */
+export async function withWorker(
+  example: string,
+  bindings: Readonly<Record<string, string>>,
+  body: (worker: RunningWorker) => Promise<void>,
+): Promise<void> {
+  await withBundle(example, async (file, folder) => {
+    const command = await commandOf("workerd");
+    const { url, process, close } = await startWorkerd(command, folder, file, { bindings });
+    try {
+      await body({ url, pid: process.pid });
+    } finally {
+      await close();
+    }
+  });
+}
+
+/** Runs an example beside a bucket, which workerd has by Miniflare only. */
+export async function withBucketWorker(
+  example: string,
+  folders: WorkerHostOptions["folders"],
+  body: (worker: RunningWorker) => Promise<void>,
+): Promise<void> {
+  await withBundle(example, async (worker) => {
     const program = join(root, "dist/tests/edge/worker_host.js");
     if (!existsSync(program)) throw new Error("Nothing is built yet: run npm run build");
-    const child = spawn(await newNode(), [program, JSON.stringify({ worker, ...options })], {
+    const options = JSON.stringify({ worker, folders });
+    const child = spawn(await commandOf("node", OLDEST_NODE), [program, options], {
       stdio: ["pipe", "pipe", "inherit"],
     });
+    const ended = new Promise((resolve) => child.once("close", resolve));
     try {
       await body(await whereItIs(child));
     } finally {
-      const ended = new Promise((resolve) => child.once("close", resolve));
-      if (child.exitCode === null) {
-        child.stdin?.end();
-        await ended;
-      }
+      child.stdin?.end();
+      await ended;
     }
   });
 }
@@ -63,8 +88,7 @@ function whereItIs(child: ChildProcess): Promise<RunningWorker> {
     child.once("close", (code) => reject(new Error(`The worker's host ended with code ${code}`)));
     if (!child.stdout) return reject(new TypeError("The worker's host was started without a pipe"));
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const { url, pids } = JSON.parse(line) as { url: string; pids: number[] };
-      resolve({ url: url.replace(/\/$/, ""), pids });
+      resolve({ url: (JSON.parse(line).url as string).replace(/\/$/, "") });
     });
   });
 }
