@@ -9,7 +9,7 @@ import { compareRuns, type SuiteRun } from "./test_verdict.ts";
 import { root, run, withScratchFolder } from "./workspace.ts";
 
 /** Above this a runtime hangs where its own time limit for a test cannot help. */
-const RUNTIME_LIMIT_MS = 20 * 60_000;
+const RUNTIME_LIMIT_MS = 30 * 60_000;
 /** As many runtimes run at once as the machines that check this have cores. */
 const AT_ONCE = 2;
 
