@@ -57,3 +57,31 @@ function hostnameOf(url: string): string | undefined {
 
 /** An address cannot be made to point elsewhere, as a name can. */
 const isAddress = (name: string): boolean => name.startsWith("[") || /^[\d.]+$/.test(name);
+
+/** What an answer may be told to whom. */
+export interface Judgement {
+  /** What every answer carries: a page of an origin that was let in may read it, no other. */
+  readonly headers: Headers;
+  /** Why there is to be no other answer than this. */
+  readonly why: string | undefined;
+}
+
+/** Judges a request by {@linkcode whyRefused}. */
+export function judgeRequest(request: Request, rules: OriginRules): Judgement {
+  const headers = new Headers({
+    // Without an origin as well: a cache must not give a page what has no leave for it.
+    vary: "Origin",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+  });
+  const origin = request.headers.get("origin");
+  const host = request.headers.get("host") ?? new URL(request.url).host;
+  const why = whyRefused({ host, origin }, rules);
+  if (why === undefined && origin !== null) headers.set("access-control-allow-origin", origin);
+  return { headers, why };
+}
+
+/** The token of a request's `Authorization: Bearer`. */
+export function bearerToken(request: Request): string | undefined {
+  return /^Bearer\s+(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+}

@@ -1,4 +1,5 @@
 // This module runs in every runtime.
+import { joinBytes } from "../tensor/bytes.ts";
 import { encodeJournalRecord, type JournalRecord } from "./journal.ts";
 import { encodeJournalFloor, encodeJournalHeader, FLOOR_BYTES } from "./journal_header.ts";
 import type { OpenFile } from "./staged_file.ts";
@@ -16,21 +17,11 @@ function* inWrites(records: Iterable<JournalRecord>): Generator<Uint8Array> {
     parts.push(bytes);
     byteLength += bytes.byteLength;
     if (byteLength < WRITE_BYTES) continue;
-    yield joined(parts, byteLength);
+    yield joinBytes(parts);
     parts = [];
     byteLength = 0;
   }
-  if (byteLength > 0) yield joined(parts, byteLength);
-}
-
-function joined(parts: readonly Uint8Array[], byteLength: number): Uint8Array {
-  const whole = new Uint8Array(byteLength);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
+  if (byteLength > 0) yield joinBytes(parts);
 }
 
 /** What a {@linkcode JournalLog} is written to. */

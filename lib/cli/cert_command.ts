@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { StorageError } from "../errors.ts";
@@ -8,7 +9,7 @@ import { MOST_CERTIFICATE_DAYS, makeCertificate } from "./make_certificate.ts";
 import { runVerb } from "./verb.ts";
 
 const DEFAULT_DAYS = "13";
-const DEFAULT_NAMES = ["localhost", "127.0.0.1", "::1"] as const;
+const DEFAULT_NAMES: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
 /** `headrace cert`. */
 export const certCommand: Command = defineVerb({
@@ -43,22 +44,22 @@ export const certCommand: Command = defineVerb({
           `--days takes a number above 0 and up to ${MOST_CERTIFICATE_DAYS}, found "${args.days}": browsers trust none by its hash that is good for longer`,
         );
       }
-      const [first = DEFAULT_NAMES[0], ...rest] = valuesOf(rawArgs, "name");
-      const names =
-        valuesOf(rawArgs, "name").length === 0 ? DEFAULT_NAMES : ([first, ...rest] as const);
-      const { cert, key, sha256, expires } = await makeCertificate([...names], days);
+      const asked = valuesOf(rawArgs, "name");
+      const names = asked.length === 0 ? DEFAULT_NAMES : asked;
+      const { cert, key, sha256, expires } = await makeCertificate(names, days);
       const folder = args.output ?? ".";
       const [certFile, keyFile] = [join(folder, "cert.pem"), join(folder, "key.pem")];
       const flag = args.overwrite ? "w" : "wx";
       try {
         await mkdir(folder, { recursive: true });
+        // Both or none: a key without its certificate would be of no use to anybody.
+        if (!args.overwrite && existsSync(certFile)) throw inTheWay(folder);
         await writeFile(keyFile, key, { flag, mode: 0o600 });
         await chmod(keyFile, 0o600);
         await writeFile(certFile, cert, { flag });
       } catch (cause) {
-        if ((cause as { code?: string }).code === "EEXIST") {
-          throw new UsageError(`${folder} holds a certificate or key already; add --overwrite`);
-        }
+        if (cause instanceof UsageError) throw cause;
+        if ((cause as { code?: string }).code === "EEXIST") throw inTheWay(folder);
         const why = cause instanceof Error ? cause.message : String(cause);
         throw new StorageError(`Cannot write the certificate: ${why}`, { cause });
       }
@@ -68,17 +69,21 @@ export const certCommand: Command = defineVerb({
           cert: certFile,
           key: keyFile,
           sha256,
-          names: [...names],
+          names,
           expires: expires.toISOString(),
         },
         [
           `Wrote ${certFile} and ${keyFile}, for ${names.join(", ")}, good until ${expires.toISOString().slice(0, 16).replace("T", " ")} UTC.`,
           `SHA-256  ${sha256}`,
-          `Serve    headrace serve MODEL --listen https://${hostPart(names[0])}:12443 --cert ${certFile} --key ${keyFile}`,
-          `Dial     headrace pull "https://${hostPart(names[0])}:12443#sha256=${sha256}"`,
+          `Serve    headrace serve MODEL --listen https://${hostOf(names)}:12443 --cert ${certFile} --key ${keyFile}`,
+          `Dial     headrace pull "https://${hostOf(names)}:12443#sha256=${sha256}"`,
         ].join("\n"),
       );
     }),
 });
 
-const hostPart = (name: string): string => (name.includes(":") ? `[${name}]` : name);
+const inTheWay = (folder: string): UsageError =>
+  new UsageError(`${folder} holds a certificate or key already; add --overwrite`);
+
+const hostOf = ([name = ""]: readonly string[]): string =>
+  name.includes(":") ? `[${name}]` : name;

@@ -29,7 +29,7 @@ export interface Certificate {
  * @param days How long it is good for, at most 14.
  */
 export async function makeCertificate(
-  names: readonly [string, ...string[]],
+  names: readonly string[],
   days: number,
 ): Promise<Certificate> {
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
@@ -37,7 +37,7 @@ export async function makeCertificate(
   const expires = new Date(notBefore.getTime() + days * DAY_MS);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     // What a subject holds is not told by its alternative names: any text may be a common name.
-    name: [{ CN: [names[0]] }],
+    name: [{ CN: names.slice(0, 1) }],
     keys,
     notBefore,
     notAfter: expires,

@@ -8,7 +8,7 @@ import {
   SIDE_FILES_PARTITION,
   type TensorAddress,
 } from "../tensor/address.ts";
-import { equalBytes } from "../tensor/bytes.ts";
+import { equalBytes, joinBytes } from "../tensor/bytes.ts";
 import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { SourceVersion } from "../tensor/source.ts";
 import { decodeListing, encodeListingEntry, type ListingEntry } from "../wire/listing.ts";
@@ -41,13 +41,7 @@ export function encodeManifest(entries: readonly ListingEntry[]): Uint8Array {
   const encoded = entries.map((entry) => encodeListingEntry(entry));
   const byteLength = encoded.reduce((sum, entry) => sum + entry.byteLength, 0);
   checkManifestBytes(byteLength);
-  const manifest = new Uint8Array(byteLength);
-  let at = 0;
-  for (const entry of encoded) {
-    manifest.set(entry, at);
-    at += entry.byteLength;
-  }
-  return manifest;
+  return joinBytes(encoded);
 }
 
 /** @throws {LimitError} for more bytes than a manifest may have. */

@@ -3,6 +3,7 @@ import { StreamSink } from "../session/stream_sink.ts";
 import type { Transfer } from "../session/transfer.ts";
 import { ChunkerStream } from "../streams/chunker_stream.ts";
 import type { TensorAddress } from "../tensor/address.ts";
+import { joinBytes } from "../tensor/bytes.ts";
 import type { TensorChunk } from "../tensor/chunk.ts";
 import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { TensorSink } from "../tensor/sink.ts";
@@ -64,19 +65,10 @@ export class TensorFlow {
   /** All that is left, in one piece. */
   async collect(): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
-    let byteLength = 0;
     for (let chunk = await this.next(); chunk; chunk = await this.next()) {
       pieces.push(chunk.bytes);
-      byteLength += chunk.bytes.byteLength;
     }
-    if (pieces.length === 1) return pieces[0] as Uint8Array;
-    const whole = new Uint8Array(byteLength);
-    let at = 0;
-    for (const piece of pieces) {
-      whole.set(piece, at);
-      at += piece.byteLength;
-    }
-    return whole;
+    return pieces.length === 1 ? (pieces[0] as Uint8Array) : joinBytes(pieces);
   }
 
   /** Nobody wants the rest. */

@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import { LimitError, ProtocolError, TransportError } from "../errors.ts";
+import { joinBytes } from "../tensor/bytes.ts";
 
 /** The body of an answer, read piece by piece, and never further than was asked for. */
 export class HttpBody {
@@ -74,13 +75,7 @@ export class HttpBody {
       }
       pieces.push(piece);
     }
-    const bytes = new Uint8Array(byteLength);
-    let at = 0;
-    for (const piece of pieces) {
-      bytes.set(piece, at);
-      at += piece.byteLength;
-    }
-    return bytes;
+    return joinBytes(pieces);
   }
 
   async #some(): Promise<Uint8Array | undefined> {

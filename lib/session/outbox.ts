@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 import type { Clock } from "../clock.ts";
 import type { FrameLane } from "../streams/frame_lane.ts";
+import { joinBytes } from "../tensor/bytes.ts";
 import { FRAME_HEADER_BYTES, MAX_TENSOR_HEAD_BYTES } from "../wire/frame_header.ts";
 import type { Claim, Scheduler } from "./scheduler.ts";
 
@@ -174,7 +175,7 @@ class LaneWriter {
     const written: (() => void)[] = [];
     const writes: Promise<void>[] = [];
     const flush = () => {
-      if (packed.length > 0) writes.push(this.#lane.write(joined(packed)));
+      if (packed.length > 0) writes.push(this.#lane.write(joinBytes(packed)));
       packed = [];
     };
     for (let flow: Flow | undefined = first; flow?.beginsStream && bytes < FRAGMENT_BYTES; ) {
@@ -240,14 +241,4 @@ class LaneWriter {
     const wholeBytes = Math.floor(drainedBytes / FRAGMENT_BYTES) * FRAGMENT_BYTES;
     return Math.min(MOST_FRAGMENT_BYTES, Math.max(FRAGMENT_BYTES, wholeBytes));
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
 }

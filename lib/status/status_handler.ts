@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 import { type Clock, systemClock } from "../clock.ts";
-import { type OriginRules, whyRefused } from "../origin_rules.ts";
+import { bearerToken, judgeRequest, type OriginRules } from "../origin_rules.ts";
 import type { PeerRegistry } from "../session/peer_registry.ts";
 import { snapshotOf } from "../session/transfer_snapshot.ts";
 import { eventStream } from "./event_stream.ts";
@@ -121,17 +121,9 @@ export function createStatusHandler(
   }
 
   return async (request) => {
-    const headers = new Headers({
-      "cache-control": "no-store",
-      vary: "Origin",
-      "x-content-type-options": "nosniff",
-      "cross-origin-resource-policy": "same-origin",
-    });
-    const origin = request.headers.get("origin");
-    const host = request.headers.get("host") ?? new URL(request.url).host;
-    const why = whyRefused({ host, origin }, options);
+    const { headers, why } = judgeRequest(request, options);
+    headers.set("cache-control", "no-store");
     if (why !== undefined) return failed(new Refusal(403, "unauthorised", why), headers);
-    if (origin !== null) headers.set("access-control-allow-origin", origin);
     if (request.method === "OPTIONS") {
       headers.set("access-control-allow-methods", METHODS);
       headers.set("access-control-allow-headers", "Authorization, Content-Type");
@@ -159,7 +151,7 @@ function requireToken(request: Request, authorise: StatusHandlerOptions["authori
     const why = "This node has no token, and without one nothing can be changed";
     throw new Refusal(403, "unauthorised", why);
   }
-  const token = /^Bearer\s+(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  const token = bearerToken(request);
   if (authorise(token)) return;
   const what = token === undefined ? "A token is needed" : "The token is not the right one";
   throw new Refusal(401, "unauthorised", what);

@@ -5,7 +5,7 @@
  * @module
  */
 import { NotFoundError } from "../errors.ts";
-import { type OriginRules, whyRefused } from "../origin_rules.ts";
+import { bearerToken, judgeRequest, type OriginRules } from "../origin_rules.ts";
 import { sha256 } from "../platform/sha256.ts";
 import { BufferPool } from "../session/buffer_pool.ts";
 import { LeafDigests } from "../session/leaf_digests.ts";
@@ -128,21 +128,10 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
   }
 
   return async (request) => {
-    const headers = new Headers({
-      "cache-control": "no-cache, no-transform",
-      // Without an origin as well: a cache must not give a page what has no leave for it.
-      vary: "Origin",
-      "x-content-type-options": "nosniff",
-      "cross-origin-resource-policy": "same-origin",
-    });
-    const origin = request.headers.get("origin");
-    const host = request.headers.get("host") ?? new URL(request.url).host;
-    const why = whyRefused({ host, origin }, options);
+    const { headers, why } = judgeRequest(request, options);
+    headers.set("cache-control", "no-cache, no-transform");
     if (why !== undefined) return failed(403, "unauthorised", why, headers);
-    if (origin !== null) {
-      headers.set("access-control-allow-origin", origin);
-      headers.set("access-control-expose-headers", EXPOSED);
-    }
+    if (request.headers.has("origin")) headers.set("access-control-expose-headers", EXPOSED);
     if (request.method === "OPTIONS") {
       headers.set("access-control-allow-methods", METHODS);
       headers.set(
@@ -155,7 +144,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       headers.set("allow", METHODS);
       return failed(405, "protocol", `${request.method} is not known here`, headers);
     }
-    const token = /^Bearer\s+(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+    const token = bearerToken(request);
     if (!(authorise?.(token) ?? true)) {
       headers.set("www-authenticate", "Bearer");
       const what = token === undefined ? "A token is needed" : "The token is not the right one";

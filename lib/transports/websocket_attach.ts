@@ -6,14 +6,14 @@ import { NodeUpgrades } from "./node_upgrades.ts";
 import type { WebSocketAttachOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, type WebSocketAddress } from "./websocket_url.ts";
 
+// biome-ignore lint/suspicious/noExplicitAny: each event has arguments of its own.
+type Listen = (event: string, listener: (...args: any[]) => void) => unknown;
+
 /** Of a server of `node:http` or `node:https`, what is used here. */
 export interface HttpServerLike {
-  // biome-ignore lint/suspicious/noExplicitAny: each event has arguments of its own.
-  on(event: string, listener: (...args: any[]) => void): unknown;
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  once(event: string, listener: (...args: any[]) => void): unknown;
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  off(event: string, listener: (...args: any[]) => void): unknown;
+  readonly on: Listen;
+  readonly once: Listen;
+  readonly off: Listen;
   listenerCount(event: string): number;
   address(): { readonly address: string; readonly port: number } | string | null;
 }

@@ -1,9 +1,8 @@
 // This module runs in every runtime.
-import { systemClock } from "../clock.ts";
 import type { Connection } from "../connection.ts";
-import { abortable, deferred } from "../deferred.ts";
+import { deferred } from "../deferred.ts";
 import { TransportError } from "../errors.ts";
-import { DEFAULT_LIMITS } from "../limits.ts";
+import { dialWithin } from "./dial_within.ts";
 import { LinkConnection } from "./link_connection.ts";
 import { MessageLink } from "./message_link.ts";
 import { SUBPROTOCOL } from "./message_socket.ts";
@@ -17,23 +16,9 @@ export async function connectWebSocket(
   Implementation: WebSocketConstructor,
 ): Promise<Connection> {
   const href = checkUrl(url);
-  const { signal, connectTimeoutMs = DEFAULT_LIMITS.connectTimeoutMs } = options;
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
   const socket = new Implementation(href, SUBPROTOCOL);
-  const connection = acceptWebSocket(socket, href);
-  const late = deferred<never>();
-  const cancel = systemClock.after(connectTimeoutMs, () =>
-    late.reject(new TransportError(`${href} did not answer within ${connectTimeoutMs} ms`)),
-  );
-  try {
-    return await abortable(Promise.race([connection, late.promise]), signal);
-  } catch (error) {
-    socket.close();
-    connection.then((opened) => opened.close()).catch(() => {});
-    throw error;
-  } finally {
-    cancel();
-  }
+  return dialWithin(href, acceptWebSocket(socket, href), options, () => socket.close());
 }
 
 /**

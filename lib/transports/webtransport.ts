@@ -1,9 +1,7 @@
 // This module runs in every runtime.
-import { systemClock } from "../clock.ts";
 import type { Connection } from "../connection.ts";
-import { abortable, deferred } from "../deferred.ts";
 import { TransportError } from "../errors.ts";
-import { DEFAULT_LIMITS } from "../limits.ts";
+import { dialWithin } from "./dial_within.ts";
 import type { WebTransportConstructor, WebTransportLike } from "./webtransport_like.ts";
 import { connectionOf } from "./webtransport_session.ts";
 import { parseWebTransportUrl } from "./webtransport_url.ts";
@@ -46,24 +44,12 @@ export async function connect(
   options: WebTransportConnectOptions = {},
 ): Promise<Connection> {
   const { href, certificateHash } = parseWebTransportUrl(url);
-  const { signal, connectTimeoutMs = DEFAULT_LIMITS.connectTimeoutMs } = options;
   const Implementation = options.WebTransport ?? ownImplementation();
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
   const hashes = certificateHash && { serverCertificateHashes: [certificateHash] };
   const session = new Implementation(href, hashes);
   session.closed.catch(() => {});
-  const late = deferred<never>();
-  const cancel = systemClock.after(connectTimeoutMs, () =>
-    late.reject(new TransportError(`${href} did not answer within ${connectTimeoutMs} ms`)),
-  );
-  try {
-    return await abortable(Promise.race([opened(session, href), late.promise]), signal);
-  } catch (error) {
-    close(session);
-    throw error;
-  } finally {
-    cancel();
-  }
+  return dialWithin(href, opened(session, href), options, () => close(session));
 }
 
 async function opened(session: WebTransportLike, href: string): Promise<Connection> {

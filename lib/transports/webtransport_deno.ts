@@ -90,8 +90,9 @@ export async function listen(
   if (!Deno.QuicEndpoint) {
     throw new TypeError("WebTransport needs deno run --unstable-net to be listened for");
   }
+  let endpoint: QuicEndpoint | undefined;
   try {
-    const endpoint = new Deno.QuicEndpoint({ hostname: host, port });
+    endpoint = new Deno.QuicEndpoint({ hostname: host, port });
     const listener = endpoint.listen({
       cert,
       key,
@@ -103,6 +104,7 @@ export async function listen(
     });
     return new WebTransportListener(endpoint, listener, host, options);
   } catch (error) {
+    endpoint?.close();
     const why = error instanceof Error ? error.message : String(error);
     throw new TransportError(`Listening on ${formatWebTransportUrl(host, port)} failed: ${why}`, {
       cause: error,

@@ -60,6 +60,8 @@ export function connectionOf(
   const laneOf = (stream: WebTransportStreamLike, isOpener: boolean): Duplex => {
     const lane = new LinkConnection(new WebTransportStreamLink(stream, { remote, isOpener }));
     lanes.add(lane);
+    const over = () => lanes.delete(lane);
+    lane.closed.then(over, over);
     if (released) lane.close();
     const { readable, writable, slack } = lane;
     return {

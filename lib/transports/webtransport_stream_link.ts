@@ -1,8 +1,9 @@
 // This module runs in every runtime.
-import { TransportError } from "../errors.ts";
+import { ProtocolError, TransportError } from "../errors.ts";
+import { joinBytes } from "../tensor/bytes.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import type { WebTransportStreamLike } from "./webtransport_like.ts";
-import { RECORD, RECORD_HEAD_BYTES, RecordParser, recordHead } from "./webtransport_records.ts";
+import { RECORD, RecordParser, recordHead } from "./webtransport_records.ts";
 
 /** What comes is handed over by the runtime, not by its kernel: on fast links with delays. */
 const SLACK = { ms: 10, bytes: 8 * 1024 * 1024 } as const;
@@ -148,7 +149,7 @@ export class WebTransportStreamLink implements Link {
   }
 
   #explain(error: unknown): Error {
-    if (error instanceof TransportError && error.message.includes(this.remote)) return error;
+    if (error instanceof ProtocolError) return error;
     const why = error instanceof Error ? error.message : String(error);
     return new TransportError(`The connection to ${this.remote} was lost: ${why}`, {
       cause: error,
@@ -159,16 +160,7 @@ export class WebTransportStreamLink implements Link {
 /** A record of these bytes, as it is written. */
 function slicesOf(pieces: readonly Uint8Array[], byteLength: number): Uint8Array[] {
   const head = recordHead(byteLength);
-  if (byteLength <= JOINED_BYTES) {
-    const joined = new Uint8Array(RECORD_HEAD_BYTES + byteLength);
-    joined.set(head);
-    let at = RECORD_HEAD_BYTES;
-    for (const piece of pieces) {
-      joined.set(piece, at);
-      at += piece.byteLength;
-    }
-    return [joined];
-  }
+  if (byteLength <= JOINED_BYTES) return [joinBytes([head, ...pieces])];
   const slices: Uint8Array[] = [head];
   for (const piece of pieces) {
     for (let at = 0; at < piece.byteLength; at += MOST_WRITE_BYTES) {

@@ -241,7 +241,10 @@ export const pullHttpSuite: Suite = ({ test }) => {
     }));
 
   test("headrace serve: curl fetches, resumes and lists over http://", async () => {
-    if (!(await hasCurl())) return;
+    if (!(await hasCurl())) {
+      console.warn("SKIPPED here: CURL IS NOT ON THIS MACHINE");
+      return;
+    }
     await withLab(async (lab) => {
       const source = await lab.model("llama", PLAN);
       const { url } = await lab.serve([source, ...LISTEN]);

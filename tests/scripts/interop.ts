@@ -13,6 +13,7 @@ import { root } from "../../scripts/workspace.ts";
 import { withTempFolder } from "../formats/temp_folder.ts";
 import type { Suite } from "../harness.ts";
 import type { Exchanged } from "../interop/exchange.ts";
+import { skipLoudly } from "../skip_loudly.ts";
 
 const TRANSPORTS = ["webtransport", "websocket"] as const;
 
@@ -29,7 +30,7 @@ export const interopSuite: Suite = ({ runtime, test }) => {
         const deno = found.find(({ kind }) => kind === "deno")?.command;
         const chromium = findChromium();
         if (!deno || !chromium) {
-          console.warn("SKIPPED here: DENO OR CHROMIUM IS NOT ON THIS MACHINE, NOTHING WAS MOVED");
+          skipLoudly("Deno or Chromium");
           return;
         }
         await makeWeights(join(folder, "weights"), { shards: 2 });

@@ -53,6 +53,24 @@ export const lanesSuite: Suite = ({ test }) => {
     await server.close();
   });
 
+  test("lanes: each has the priority of what it carries, said when that is another", async () => {
+    const store = new MemoryStore();
+    for (const n of [0, 1]) store.set(at(n), patterned(4 * LEAF));
+    const { near, far, count, priorities } = lanedPair();
+    const server = new TensorPeer(far, { store, accepted: true });
+    const client = new TensorPeer(near);
+    await client.list();
+    while (count() < 8) await turn();
+    for (const [n, priority] of [100, 7].entries()) {
+      await client.requestTensor(at(n), { into: "memory", priority }).done;
+    }
+    const given = priorities.flat();
+    assert.sameMembers([...new Set(given)], [100, 7]);
+    assert.isAtMost(given.length, 4, "not for each fragment");
+    await client.close();
+    await server.close();
+  });
+
   test("lanes: a lane that is lost is the connection lost", async () => {
     const source = new TestSource(patterned(64 * LEAF));
     const { near, far, count, cutLane } = lanedPair();

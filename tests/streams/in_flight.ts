@@ -45,6 +45,17 @@ export const inFlightSuite: Suite = ({ test }) => {
     assert.isAtMost(slow.mostBytes, 320 * KiB);
   });
 
+  test("in flight: a transport that hands over late has more under way on a fast link, and on a slow one no more", () => {
+    const slack = { ms: 10, bytes: 8 * MiB };
+    const fast = new SimulatedSender(new InFlight(slack));
+    fast.run(link(8_000, 0.2), 500);
+    const { mostBytes } = fast.run(link(8_000, 0.2), 500);
+    assert.isAbove(mostBytes, 4 * MiB);
+    assert.isAtMost(mostBytes, slack.bytes + 64 * KiB);
+    const slow = new SimulatedSender(new InFlight(slack)).run(link(100, 1), 1_000);
+    assert.isAtMost(slow.mostBytes, 320 * KiB);
+  });
+
   test("in flight: what arrives in bursts passes for no more than what the link carries", () => {
     const flight = new InFlight();
     // A mebibyte each millisecond, of which the other end learns in one go, in a tenth of it.

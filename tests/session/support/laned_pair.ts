@@ -10,9 +10,12 @@ export function lanedPair(): {
   /** How many further lanes there are by now. */
   count: () => number;
   cutLane: (n: number) => void;
+  /** The priorities that the far end gave each of its further lanes, in order. */
+  priorities: readonly number[][];
 } {
   const [near, far] = connectionPair();
   const opened: [Connection, Connection][] = [];
+  const priorities: number[][] = [];
   let arrive: ReadableStreamDefaultController<Duplex>;
   const incoming = new ReadableStream<Duplex>({
     start: (controller) => {
@@ -24,7 +27,10 @@ export function lanedPair(): {
     const isSlow = opened.length % 2 === 0;
     const [one, other] = connectionPair();
     opened.push([one, other]);
-    arrive.enqueue(isSlow ? slowConnection(other) : other);
+    const given: number[] = [];
+    priorities.push(given);
+    const prioritise = (priority: number) => void given.push(priority);
+    arrive.enqueue(Object.assign(isSlow ? slowConnection(other) : other, { prioritise }));
     return isSlow ? slowConnection(one) : one;
   };
   const withLanes = (connection: Connection, lanes: Connection["lanes"]): Connection => ({
@@ -45,6 +51,7 @@ export function lanedPair(): {
     near: withLanes(near, { open, incoming: none }),
     far: withLanes(far, { open: () => Promise.reject(new Error("not here")), incoming }),
     count: () => opened.length,
+    priorities,
     cutLane: (n) => opened[n]?.[0].close(new Error("cut")),
   };
 }
