@@ -4,24 +4,58 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { root } from "./workspace.ts";
 
-/** What of playwright-core's pages is used; it is installed in tests/runtimes/. */
+/** What of playwright-core is used; it is installed in tests/runtimes/. */
+export interface Locator {
+  click(): Promise<void>;
+  fill(text: string): Promise<void>;
+  focus(): Promise<void>;
+  first(): Locator;
+  count(): Promise<number>;
+  textContent(): Promise<string | null>;
+  getAttribute(name: string): Promise<string | null>;
+  isVisible(): Promise<boolean>;
+  waitFor(): Promise<void>;
+  ariaSnapshot(): Promise<string>;
+}
+
+/** A tab. */
 export interface Page {
+  readonly keyboard: { press(key: string): Promise<void>; type(text: string): Promise<void> };
   goto(url: string): Promise<unknown>;
   evaluate<T, A>(work: (argument: A) => T | Promise<T>, argument?: A): Promise<T>;
+  waitForFunction<A>(work: (argument: A) => unknown, argument?: A): Promise<unknown>;
+  setDefaultTimeout(timeoutMs: number): void;
+  getByRole(role: string, options: { readonly name: string | RegExp; exact?: boolean }): Locator;
+  locator(selector: string): Locator;
   on(event: "console", listener: (message: { text(): string; type(): string }) => void): unknown;
   on(event: "pageerror", listener: (error: Error) => void): unknown;
+  on(event: "request", listener: (request: { url(): string }) => void): unknown;
   close(): Promise<void>;
 }
 
-/** A running browser. */
-export interface Browser {
+/** Tabs that share what sites have kept. */
+export interface BrowserContext {
   newPage(): Promise<Page>;
   close(): Promise<void>;
 }
 
+/** A running browser. */
+export interface Browser extends BrowserContext {
+  newContext(options?: {
+    readonly colorScheme?: "light" | "dark";
+    readonly viewport?: { readonly width: number; readonly height: number };
+  }): Promise<BrowserContext>;
+}
+
+interface LaunchOptions {
+  readonly executablePath: string;
+  readonly args: readonly string[];
+}
+
 interface Playwright {
   readonly chromium: {
-    launch(options: { executablePath: string; args: readonly string[] }): Promise<Browser>;
+    launch(options: LaunchOptions): Promise<Browser>;
+    launchPersistentContext(folder: string, options: LaunchOptions): Promise<BrowserContext>;
   };
 }
 
@@ -42,14 +76,20 @@ export function findChromium(): string | undefined {
 }
 
 /** Starts it, headless. */
-export async function startChromium(
-  program: string,
-  args: readonly string[] = [],
-): Promise<Browser> {
-  const require = createRequire(join(root, "tests/runtimes/package.json"));
-  const { chromium } = require("playwright-core") as Playwright;
-  return chromium.launch({
-    executablePath: program,
-    args: ["--no-sandbox", "--disable-dev-shm-usage", ...args],
-  });
+export function startChromium(program: string, args: readonly string[] = []): Promise<Browser> {
+  return playwright().chromium.launch(optionsOf(program, args));
 }
+
+/** Starts it with a profile of its own in a folder, as people have. */
+export function startProfile(program: string, folder: string): Promise<BrowserContext> {
+  return playwright().chromium.launchPersistentContext(folder, optionsOf(program, []));
+}
+
+function playwright(): Playwright {
+  return createRequire(join(root, "tests/runtimes/package.json"))("playwright-core");
+}
+
+const optionsOf = (executablePath: string, args: readonly string[]): LaunchOptions => ({
+  executablePath,
+  args: ["--no-sandbox", "--disable-dev-shm-usage", ...args],
+});

@@ -4,8 +4,9 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { demoPageSuite } from "../tests/browser/demo_page.ts";
 import type { ChromiumTests } from "../tests/runtimes/chromium.ts";
-import type { PortableResult } from "../tests/runtimes/portable.ts";
+import { type PortableResult, runPortable, testsOf } from "../tests/runtimes/portable.ts";
 import type { RelayUrls } from "../tests/transports/browser.ts";
 import { startPairingRelay } from "../tests/transports/pairing_relay.ts";
 import { bundle } from "./bundle.ts";
@@ -21,6 +22,9 @@ const ANSWER_LIMIT_MS = 90_000;
 
 /** What the page of the tests has. */
 declare const chromiumTests: ChromiumTests;
+
+/** Ten downloads, each of them twice. */
+const DRIVEN_LIMIT_MS = 10 * 60_000;
 
 /** The tests of a runtime, and how one of them is run there. */
 interface PortableRuntime {
@@ -61,9 +65,14 @@ async function chromium(command: string, folder: string): Promise<PortableRuntim
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.log(`✖ the page failed: ${error.stack}`));
   await page.goto(`${server.url}#${new URLSearchParams({ ...relay.urls })}`);
+  // These drive browsers of their own.
+  const driven = testsOf("chromium", [demoPageSuite(command)]);
   return {
-    names: await page.evaluate(() => chromiumTests.names()),
-    run: (name) => page.evaluate((name) => chromiumTests.run(name), name),
+    names: [...(await page.evaluate(() => chromiumTests.names())), ...driven.keys()],
+    run: (name) =>
+      driven.has(name)
+        ? runPortable(driven, name, DRIVEN_LIMIT_MS)
+        : page.evaluate((name) => chromiumTests.run(name), name),
     close: async () => {
       await browser.close();
       await server.close();

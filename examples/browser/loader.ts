@@ -1,5 +1,5 @@
 // Loads a model into the browser: everything that the worker does.
-import { createDescriptor, type ListingEntry, sha256, TensorPeer } from "headrace";
+import { createDescriptor, HEADER_TENSOR, type ListingEntry, sha256, TensorPeer } from "headrace";
 import type { Checkpoint } from "headrace/checkpoint";
 import { connect } from "headrace/websocket";
 import { type Layout, layOut, type Piece } from "./layout.ts";
@@ -195,7 +195,9 @@ export class Loader {
 const lineOf = ({ entry }: Piece, id: number): TensorLine => {
   const { address, descriptor } = entry;
   const { dtype, shape, byteLength } = descriptor;
-  return { id, name: address.tensor, partition: address.partition, dtype, shape, byteLength };
+  const { tensor, partition } = address;
+  const name = tensor === HEADER_TENSOR ? `header of ${partition}` : tensor;
+  return { id, name, partition, dtype, shape, byteLength };
 };
 
 /** A file beside the model's own that says of which version they are. */

@@ -93,7 +93,7 @@ const show: { readonly [K in News["kind"]]: (news: Extract<News, { kind: K }>) =
     const percent = percentInWords(bytes, totalBytes);
     byId("percent").textContent = percent;
     const facts = [`${bytesInWords(bytes)} of ${bytesInWords(totalBytes)}`];
-    if (bytesPerSecond > 0 && bytes < totalBytes) {
+    if (bytesPerSecond > 0 && bytes < totalBytes && list.isAnyRunning) {
       facts.push(`${bytesInWords(bytesPerSecond)}/s`);
       facts.push(`${timeInWords((1000 * (totalBytes - bytes)) / bytesPerSecond)} left`);
     }

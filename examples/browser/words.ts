@@ -31,6 +31,7 @@ export const shapeInWords = (shape: readonly number[]): string =>
 /** A value of a tensor, in four digits. */
 export function numberInWords(value: number): string {
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2).replace("-", "−");
+  if (size !== 0 && (size < 1e-3 || size >= 1e5))
+    return value.toExponential(2).replaceAll("-", "−");
   return String(Number(value.toPrecision(4))).replace("-", "−");
 }
