@@ -20,6 +20,7 @@ import { pullKilledSuite } from "./cli/pull_killed.ts";
 import { pullStoppedSuite } from "./cli/pull_stopped.ts";
 import { pushSuite } from "./cli/push.ts";
 import { secretLogsSuite } from "./cli/secret_logs.ts";
+import { serveDemoSuite } from "./cli/serve_demo.ts";
 import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { serveHttpSuite } from "./cli/serve_http.ts";
 import { serveHttpsSuite } from "./cli/serve_https.ts";
@@ -81,6 +82,7 @@ export const ioSuites: readonly Suite[] = [
   pullChangedSourceSuite,
   pullFaultsSuite,
   serveGarbageSuite,
+  serveDemoSuite,
   serveHttpSuite,
   serveHttpsSuite,
   serveStatusSuite,

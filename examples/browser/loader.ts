@@ -22,7 +22,7 @@ export class Loader {
   #queue: Queue | undefined;
   #layout: Layout | undefined;
   #checkpoint: Checkpoint | undefined;
-  readonly #rate = new Rate();
+  #rate = new Rate();
   readonly #told = new Map<number, string>();
 
   constructor(tell: (news: News) => void) {
@@ -78,6 +78,7 @@ export class Loader {
     this.#layout = layout;
     const { pieces } = layout;
     this.#told.clear();
+    this.#rate = new Rate();
     const tensors = pieces.map(lineOf);
     this.#tell({ kind: "listing", model, tensors, isKept: storage.isKept });
     const stamp = await stampOf(listing);

@@ -82,6 +82,7 @@ const show: { readonly [K in News["kind"]]: (news: Extract<News, { kind: K }>) =
     isKept = news.isKept;
     byId("count").textContent = news.tensors.length.toLocaleString("en");
     list.show(news.tensors);
+    total.value = 0;
     byId("work").hidden = false;
     showButtons(true);
     say(`Loading ${news.model}: ${news.tensors.length} tensors.`);

@@ -40,13 +40,15 @@ function watched(page: Page): Watched {
 
 /** Loads it from its first byte, whatever an earlier visit has left. */
 async function load(page: Page): Promise<void> {
-  const anew = page.locator("#anew");
-  await page.waitForFunction(() => {
-    const model = document.querySelector<HTMLElement>("#choice");
-    return model && !model.hidden;
-  });
-  if (await anew.isVisible()) await anew.click();
-  else await page.getByRole("button", { name: "Load", exact: true }).click();
+  const isShown = (id: string) => document.querySelector<HTMLElement>(`#${id}`)?.hidden === false;
+  await page.waitForFunction(isShown, "choice");
+  await page.locator("#load").click();
+  await page.waitForFunction(() =>
+    ["pause-all", "anew"].some(
+      (id) => document.querySelector<HTMLElement>(`#${id}`)?.hidden === false,
+    ),
+  );
+  if (await page.locator("#anew").isVisible()) await page.locator("#anew").click();
 }
 
 /** The list shows this tensor alone, whose panel is opened. */
@@ -104,12 +106,8 @@ export const demoPageSuite =
               const told = `round ${round}, ${crashes ? "crashed" : "closed"} at ${part}`;
               const first = watched(await context.newPage());
               await first.page.goto(stage.url);
-              await first.page.evaluate(async () => {
-                localStorage.clear();
-                const site = await navigator.storage.getDirectory();
-                await site.removeEntry("headrace-demo", { recursive: true }).catch(() => {});
-              });
               await load(first.page);
+              await first.page.waitForFunction(isUnderWay);
               await whenHere(first.page, part);
               if (crashes) await first.page.goto("chrome://crash").catch(() => {});
               await first.page.close();
@@ -298,6 +296,11 @@ const PAIRS = [
   ["--bad", "--bad-sheet"],
   ["--ink", "--bad-sheet"],
 ] as const;
+
+/** Whether what an earlier visit had is gone, and this one's has begun. */
+const isUnderWay = () =>
+  document.querySelector("#pause-all")?.hasAttribute("hidden") === false &&
+  (document.querySelector<HTMLProgressElement>("#total")?.value ?? 1) < 1;
 
 const totalNow = () => document.querySelector<HTMLProgressElement>("#total")?.value ?? 0;
 
