@@ -61,7 +61,8 @@ export class Loader {
       sizes.set(address.model, (sizes.get(address.model) ?? 0) + descriptor.byteLength);
     }
     const models = Array.from(sizes, ([name, byteLength]) => ({ name, byteLength }));
-    this.#tell({ kind: "models", models });
+    const unfinished = await (await this.#storage).noted();
+    this.#tell({ kind: "models", models, unfinished });
   }
 
   async #load(model: string, anew: boolean): Promise<void> {
@@ -70,6 +71,7 @@ export class Loader {
     const startMs = performance.now();
     const storage = await this.#storage;
     this.#model = model;
+    await storage.note(model);
     if (anew) await storage.delete(model);
     const listing = await peer.list({ model, partition: "*", tensor: "*" });
     const layout = await layOut(listing, ({ address, version }) =>
@@ -85,6 +87,7 @@ export class Loader {
     if (await isFinished(storage, model, layout, stamp)) {
       this.#queue = new Queue(pieces, async () => {});
       await this.#queue.run();
+      await storage.note("");
       this.#finished(true, startMs);
       return;
     }
@@ -103,6 +106,7 @@ export class Loader {
         overwrite: true,
       });
       this.#checkpoint = undefined;
+      await storage.note("");
       this.#finished(false, startMs);
     } finally {
       clearInterval(timer);

@@ -41,7 +41,12 @@ export interface Picture {
 
 /** What the worker tells. */
 export type News =
-  | { readonly kind: "models"; readonly models: readonly { name: string; byteLength: number }[] }
+  | {
+      readonly kind: "models";
+      readonly models: readonly { readonly name: string; readonly byteLength: number }[];
+      /** The one whose loading an earlier visit did not finish, if that is here. */
+      readonly unfinished: string;
+    }
   | {
       readonly kind: "listing";
       readonly model: string;

@@ -20,22 +20,6 @@ const numbers = byId("numbers");
 const status = byId("status");
 const failure = byId("failure");
 
-/** Which model was being loaded when the page ended; some pages may not keep even that. */
-const unfinished = {
-  get: (): string | null => quietly(() => localStorage.getItem("headrace-demo.loading")),
-  set: (name: string): void =>
-    void quietly(() => localStorage.setItem("headrace-demo.loading", name)),
-  clear: (): void => void quietly(() => localStorage.removeItem("headrace-demo.loading")),
-};
-
-function quietly<T>(work: () => T): T | null {
-  try {
-    return work();
-  } catch {
-    return null;
-  }
-}
-
 /** Says something once, for screen readers too. */
 function say(words: string): void {
   if (status.textContent !== words) status.textContent = words;
@@ -48,7 +32,6 @@ function begin(isAnew: boolean): void {
   failure.hidden = true;
   saidPercent = 0;
   load.disabled = true;
-  unfinished.set(model.value);
   order({ kind: "load", model: model.value, anew: isAnew });
 }
 
@@ -63,7 +46,7 @@ function showButtons(isLoading: boolean): void {
 }
 
 const show: { readonly [K in News["kind"]]: (news: Extract<News, { kind: K }>) => void } = {
-  models({ models }) {
+  models({ models, unfinished }) {
     byId("choice").hidden = false;
     model.replaceChildren(
       ...models.map(
@@ -72,9 +55,8 @@ const show: { readonly [K in News["kind"]]: (news: Extract<News, { kind: K }>) =
     );
     load.disabled = models.length === 0;
     say(models.length === 0 ? "The server has no models." : "Connected.");
-    const name = unfinished.get();
-    if (!models.some((one) => one.name === name)) return;
-    model.value = name ?? "";
+    if (!models.some(({ name }) => name === unfinished)) return;
+    model.value = unfinished;
     begin(false);
   },
 
@@ -116,7 +98,6 @@ const show: { readonly [K in News["kind"]]: (news: Extract<News, { kind: K }>) =
   },
 
   done({ wasHere, files, elapsedMs }) {
-    unfinished.clear();
     showButtons(false);
     load.hidden = true;
     anew.hidden = false;

@@ -10,9 +10,15 @@ export interface Storage {
   /** A finished file. */
   file(output: string, fileName: string): Promise<Blob | undefined>;
   delete(output: string): Promise<void>;
+  /** Which output is being loaded, for the next visit; `""` for none. */
+  note(output: string): Promise<void>;
+  /** What was noted last. */
+  noted(): Promise<string>;
 }
 
 const FOLDER = "headrace-demo";
+/** Not in local storage, of which a crash takes the last seconds. */
+const NOTE = "headrace-demo.loading";
 
 /** The best there is here. */
 export async function openStorage(): Promise<Storage> {
@@ -29,6 +35,18 @@ export async function openStorage(): Promise<Storage> {
         isKept: true,
         file: (output, fileName) => store.file(output, fileName),
         delete: (output) => store.delete(output),
+        async note(output) {
+          const site = await navigator.storage.getDirectory();
+          const file = await site.getFileHandle(NOTE, { create: true });
+          const writable = await file.createWritable();
+          await writable.write(output);
+          await writable.close();
+        },
+        async noted() {
+          const site = await navigator.storage.getDirectory();
+          const file = await site.getFileHandle(NOTE, { create: true });
+          return (await file.getFile()).text();
+        },
       };
     }
   }
@@ -41,5 +59,7 @@ export async function openStorage(): Promise<Storage> {
       return bytes && new Blob([bytes as Uint8Array<ArrayBuffer>]);
     },
     delete: async (output) => store.delete(output),
+    note: async () => {},
+    noted: async () => "",
   };
 }

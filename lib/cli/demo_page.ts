@@ -21,8 +21,8 @@ const POLICY =
   "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src data:; connect-src 'self' ws: wss: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /**
- * Puts the page that loads a model into a browser before another handler: it has `/` and the few
- * files that it needs, everything else is the other's. The page holds nothing secret, so that no
+ * Puts the page that loads a model into a browser before another handler: it has `/`, for
+ * whoever takes HTML, and the few files that it needs; everything else is the other's. The page holds nothing secret, so that no
  * token is asked for it.
  *
  * @throws {ConfigError} when the page was not built.
@@ -38,6 +38,9 @@ export async function withDemoPage(next: Handler, rules: OriginRules): Promise<H
     const { pathname, host } = new URL(request.url);
     const file = files.get(pathname);
     if (file === undefined || !["GET", "HEAD"].includes(request.method)) return next(request);
+    // Programs ask `/` for the list of models.
+    const accepted = request.headers.get("accept") ?? "";
+    if (pathname === "/" && !accepted.includes("text/html")) return next(request);
     const why = whyRefused({ host: request.headers.get("host") ?? host, origin: null }, rules);
     if (why !== undefined) return new Response(`${why}\n`, { status: 403 });
     const headers = {
@@ -45,6 +48,7 @@ export async function withDemoPage(next: Handler, rules: OriginRules): Promise<H
       "content-length": String(file.body.byteLength),
       "content-security-policy": POLICY,
       "cache-control": "no-cache",
+      vary: "Accept",
       "referrer-policy": "no-referrer",
       "x-content-type-options": "nosniff",
     };

@@ -52,12 +52,18 @@ export async function whenHere(page: Page, part: number): Promise<void> {
 }
 
 /** Waits until all of it is, or fails with what the page says. */
-export async function whenDone(page: Page): Promise<string> {
-  await page.waitForFunction(() => {
+export async function whenDone(page: Page, told = ""): Promise<string> {
+  const waiting = page.waitForFunction(() => {
     const failure = document.querySelector<HTMLElement>("#failure");
     if (failure && !failure.hidden) throw new Error(String(failure.textContent));
     const anew = document.querySelector<HTMLElement>("#anew");
     return anew && !anew.hidden;
+  });
+  await waiting.catch(async (cause) => {
+    const said = await page.locator("main").textContent();
+    throw new Error(`${told}: the page says ${said?.replace(/\s+/g, " ").slice(0, 500)}`, {
+      cause,
+    });
   });
   return (await page.locator("#status").textContent()) ?? "";
 }

@@ -6,6 +6,9 @@ import { type ModelPlan, shardName, tensorName } from "./support/model.ts";
 
 const PLAN: ModelPlan = { shards: 1, tensors: 1, tensorBytes: 1000, seed: 3 };
 
+/** As browsers ask for a page. */
+const HTML = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+
 export const serveDemoSuite: Suite = ({ test }) => {
   test("headrace serve --demo: has a page at / that may ask nobody else, and tensors beside it", () =>
     withLab(async (lab) => {
@@ -15,7 +18,7 @@ export const serveDemoSuite: Suite = ({ test }) => {
       const { urls, process } = await lab.serve([source, "--demo", ...tcp, ...http]);
       const { demo } = await process.event("listening");
       assert.equal(demo, `${urls[1]}/`);
-      const page = await fetch(String(demo));
+      const page = await fetch(String(demo), { headers: HTML });
       assert.equal(page.status, 200);
       assert.equal(page.headers.get("content-type"), "text/html; charset=utf-8");
       assert.match(page.headers.get("content-security-policy") ?? "", /^default-src 'none';/);
@@ -30,13 +33,18 @@ export const serveDemoSuite: Suite = ({ test }) => {
       const tensor = `${urls[1]}/llama/${shardName(PLAN, 0)}/${tensorName(0, 0)}`;
       assert.equal((await (await fetch(tensor)).arrayBuffer()).byteLength, 1000);
       assert.equal((await fetch(`${demo}else.js`)).status, 404);
+      // Programs find the list there, as without the page.
+      const listed = await lab.run(["ls", urls[1] as string]);
+      assert.equal(listed.code, 0, listed.stdout);
     }));
 
   test("headrace serve: has no page without --demo, which wants something to show", () =>
     withLab(async (lab) => {
       const source = await lab.model("llama", PLAN);
       const { url } = await lab.serve([source, "--listen", "http://127.0.0.1:0"]);
-      assert.equal((await fetch(`${url}/`)).status, 404);
+      const root = await fetch(`${url}/`, { headers: HTML });
+      assert.equal(root.headers.get("content-type"), "application/json");
+      await root.body?.cancel();
       const exit = await lab.run(["serve", "--demo", "--accept", lab.path("in")]);
       assert.match(String(errorOf(exit, 2).message), /--demo needs/);
     }));
