@@ -14,7 +14,10 @@ export interface Locator {
   textContent(): Promise<string | null>;
   getAttribute(name: string): Promise<string | null>;
   isVisible(): Promise<boolean>;
-  waitFor(): Promise<void>;
+  locator(selector: string): Locator;
+  press(key: string): Promise<void>;
+  selectOption(value: string): Promise<unknown>;
+  waitFor(options?: { readonly state: "visible" | "hidden" | "detached" }): Promise<void>;
   ariaSnapshot(): Promise<string>;
 }
 
@@ -22,11 +25,12 @@ export interface Locator {
 export interface Page {
   readonly keyboard: { press(key: string): Promise<void>; type(text: string): Promise<void> };
   goto(url: string): Promise<unknown>;
-  evaluate<T, A>(work: (argument: A) => T | Promise<T>, argument?: A): Promise<T>;
-  waitForFunction<A>(work: (argument: A) => unknown, argument?: A): Promise<unknown>;
+  evaluate<T, A>(work: string | ((argument: A) => T | Promise<T>), argument?: A): Promise<T>;
+  waitForFunction<A>(work: string | ((argument: A) => unknown), argument?: A): Promise<unknown>;
   setDefaultTimeout(timeoutMs: number): void;
   getByRole(role: string, options: { readonly name: string | RegExp; exact?: boolean }): Locator;
-  locator(selector: string): Locator;
+  locator(selector: string, options?: { readonly hasText?: string | RegExp }): Locator;
+  reload(): Promise<unknown>;
   on(event: "console", listener: (message: { text(): string; type(): string }) => void): unknown;
   on(event: "pageerror", listener: (error: Error) => void): unknown;
   on(event: "request", listener: (request: { url(): string }) => void): unknown;
@@ -39,12 +43,15 @@ export interface BrowserContext {
   close(): Promise<void>;
 }
 
+/** What a tab looks like. */
+export interface PageOptions {
+  readonly colorScheme?: "light" | "dark";
+  readonly viewport?: { readonly width: number; readonly height: number };
+}
+
 /** A running browser. */
 export interface Browser extends BrowserContext {
-  newContext(options?: {
-    readonly colorScheme?: "light" | "dark";
-    readonly viewport?: { readonly width: number; readonly height: number };
-  }): Promise<BrowserContext>;
+  newContext(options?: PageOptions): Promise<BrowserContext>;
 }
 
 interface LaunchOptions {

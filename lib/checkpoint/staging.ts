@@ -147,13 +147,20 @@ export class Staging {
 /** Makes the folder and those above it. (Node's own recursion says ENOENT for a read-only disk.) */
 async function makeFolder(path: string, durable: boolean): Promise<void> {
   try {
+    await makeOneFolder(path, durable);
+  } catch (cause) {
+    if (errnoOf(cause) !== "ENOENT" || dirname(path) === path) throw cause;
+    await makeFolder(dirname(path), durable);
+    // Once: some file systems say so of whatever is to be made in them.
+    await makeOneFolder(path, durable);
+  }
+}
+
+async function makeOneFolder(path: string, durable: boolean): Promise<void> {
+  try {
     await mkdir(path);
     if (durable) await syncFolder(dirname(path));
   } catch (cause) {
-    const code = errnoOf(cause);
-    if (code === "EEXIST") return;
-    if (code !== "ENOENT" || dirname(path) === path) throw cause;
-    await makeFolder(dirname(path), durable);
-    await makeFolder(path, durable);
+    if (errnoOf(cause) !== "EEXIST") throw cause;
   }
 }

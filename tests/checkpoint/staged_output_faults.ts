@@ -85,6 +85,12 @@ async function resume(folder: string): Promise<{ held: number[] | undefined; has
 }
 
 export const stagedOutputFaultsSuite: Suite = ({ test }) => {
+  test("staged output: where no folder can be made is refused at once", async () => {
+    // Linux says of whatever is to be made there that it is not there.
+    const path = process.platform === "linux" ? "/proc/headrace/out" : "/dev/null/out";
+    await assertRejects(() => openFolder(path), StorageError, /make the folder/);
+  });
+
   test("staged output: killed at any moment, it holds no leaf that is not there to the byte", () =>
     withTempFolder(async (folder) => {
       for (let round = 0; round < 12; round++) {

@@ -1,6 +1,6 @@
 import { assert } from "chai";
 import type { Connection, Listener } from "../../lib/connection.ts";
-import { TransportError } from "../../lib/errors.ts";
+import { ProtocolError, TransportError } from "../../lib/errors.ts";
 import { PeerHost } from "../../lib/session/host.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
@@ -82,6 +82,25 @@ function session({ test }: Harness, listenHere: () => Promise<Listener>): void {
     assert.isTrue(sameBytes(sinks.get({ ...address, tensor: "x" })?.bytes as Uint8Array, bytes));
     await client.close();
     await host.close();
+  });
+
+  test("webtransport: who breaks the records is cut off, and it is not taken for a lost link", async () => {
+    const listener = await listenHere();
+    const [href, hex = ""] = listener.url.split("#sha256=");
+    const value = Uint8Array.from(hex.match(/../g) ?? [], (two) => Number.parseInt(two, 16));
+    const session = new WebTransport(href as string, {
+      serverCertificateHashes: [{ algorithm: "sha-256", value }],
+    });
+    session.closed.catch(() => {});
+    await session.ready;
+    const { writable } = await session.createBidirectionalStream();
+    await writable.getWriter().write(Uint8Array.of(0xfd, 0xff, 0xff, 0xff));
+    const { value: accepted } = await listener.connections.getReader().read();
+    const reading = accepted?.readable.getReader().read();
+    await assertRejects(() => reading as Promise<unknown>, ProtocolError, /0xfffffffd/);
+    await assertRejects(() => accepted?.closed as Promise<unknown>, ProtocolError, /./);
+    await session.closed.catch(() => {});
+    await listener.close();
   });
 
   test("webtransport: a certificate that is not the pinned one is refused", async () => {
