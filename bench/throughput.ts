@@ -2,9 +2,10 @@
 //
 //   node bench/throughput.ts [--rounds=15] [--bytes=1073741824] [--only=checksum,digest,random,weights]
 import process from "node:process";
-import { compare, flag } from "./lib/compare.ts";
-import { listenerOf, playTransfer, type Way } from "./lib/transfer.ts";
-import { ownPart, runTwo } from "./lib/two_processes.ts";
+import { askQuestion } from "./lib/ask_question.ts";
+import { flag } from "./lib/compare.ts";
+import { playTransfer, type Way } from "./lib/transfer.ts";
+import { ownPart } from "./lib/two_processes.ts";
 
 const MiB = 1024 * 1024;
 
@@ -41,22 +42,11 @@ async function main(): Promise<void> {
   const bytes = Number(flag("bytes", String(1024 * MiB)));
   const only = flag("only", Object.keys(questions).join(",")).split(",");
   for (const question of only) {
-    const ways = Object.entries(questions[question] ?? {});
-    const variants = ways.map(([name, way]) => {
-      const variant = `${question}/${name}`;
-      const run = (size: number, digest: boolean) =>
-        runTwo(import.meta.url, { variant, bytes: size, digest }, listenerOf(way));
-      return {
-        name,
-        run: () => run(bytes, false),
-        verify: async () => (await run(16 * MiB + 12345, true)).digest ?? "",
-      };
-    });
-    await compare({
+    await askQuestion(import.meta.url, {
       name: `throughput-${question}`,
-      rounds: Number(flag("rounds", "15")),
-      variants,
-      floor: ways[0]?.[0] ?? "",
+      question,
+      ways: questions[question] ?? {},
+      bytes,
       about:
         `${bytes / MiB} MiB in 1 MiB chunks from memory, two processes on loopback, to a sink ` +
         `that drops what is verified. ${about[question]}`,

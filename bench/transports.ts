@@ -1,13 +1,14 @@
 // How fast does one large tensor move over each transport, held against the bare transport?
 //
-//   deno run -A --unstable-net bench/transports.ts [--rounds=15] [--bytes=268435456] [--only=websocket,webtransport]
+//   deno run -A --unstable-net bench/transports.ts [--rounds=15] [--bytes=1073741824] [--only=websocket,webtransport]
 import process from "node:process";
 import { makeCertificate } from "../tests/transports/certificate.ts";
+import { askQuestion } from "./lib/ask_question.ts";
 import { receiveBare, sendBare } from "./lib/bare_transport.ts";
-import { compare, flag } from "./lib/compare.ts";
-import { listenerOf, playTransfer, type Way } from "./lib/transfer.ts";
+import { flag } from "./lib/compare.ts";
+import { playTransfer, type Way } from "./lib/transfer.ts";
 import { leaveCertificate, type Transport } from "./lib/transports.ts";
-import { ownPart, runTwo, say } from "./lib/two_processes.ts";
+import { ownPart, say } from "./lib/two_processes.ts";
 
 const MiB = 1024 * 1024;
 
@@ -25,25 +26,14 @@ const HERE: readonly Transport[] =
   "Deno" in globalThis ? ["websocket", "webtransport"] : ["websocket"];
 
 async function main(): Promise<void> {
-  const bytes = Number(flag("bytes", String(256 * MiB)));
+  const bytes = Number(flag("bytes", String(1024 * MiB)));
   leaveCertificate(makeCertificate());
   for (const transport of flag("only", HERE.join(",")).split(",") as Transport[]) {
-    const ways = Object.entries(waysOf(transport));
-    const variants = ways.map(([name, way]) => {
-      const variant = `${transport}/${name}`;
-      const run = (size: number, digest: boolean) =>
-        runTwo(import.meta.url, { variant, bytes: size, digest }, listenerOf(way));
-      return {
-        name,
-        run: () => run(bytes, false),
-        verify: async () => (await run(16 * MiB + 12345, true)).digest ?? "",
-      };
-    });
-    await compare({
+    await askQuestion(import.meta.url, {
       name: `transports-${transport}`,
-      rounds: Number(flag("rounds", "15")),
-      variants,
-      floor: ways[0]?.[0] ?? "",
+      question: transport,
+      ways: waysOf(transport),
+      bytes,
       about:
         `${bytes / MiB} MiB from memory, two processes on loopback, to a sink that drops what is ` +
         "verified. Floor: the runtime's own, 64 KiB a message or write, each MiB gathered, XXH32 " +

@@ -13,6 +13,7 @@ import { ChecksumStream } from "../../lib/streams/checksum_stream.ts";
 import { ChunkerStream } from "../../lib/streams/chunker_stream.ts";
 import { CompressorStream } from "../../lib/streams/compressor_stream.ts";
 import { FrameEncoderStream } from "../../lib/streams/frame_encoder_stream.ts";
+import { pipesHearErrors } from "../../lib/streams/pipes_hear_errors.ts";
 import { type RetryingWriterOptions, retryingWriter } from "../../lib/streams/retrying_writer.ts";
 import type { TensorAddress } from "../../lib/tensor/address.ts";
 import { createDescriptor, type TensorDescriptor } from "../../lib/tensor/descriptor.ts";
@@ -260,6 +261,26 @@ export const retryingWriterSuite: Suite = ({ test }) => {
       assert.equal(sinks.sink?.released ?? 0, sinks.accepted);
       await stalled.closeAll();
     }
+  });
+
+  test("retrying writer: giving up while the source has nothing fails the pipe, or its next write where pipes do not hear", async () => {
+    const refuse: Connect = async () => {
+      throw new TransportError("refused");
+    };
+    const reader = frames(tensorBytes(2 * LEAF)).getReader();
+    let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const source = new ReadableStream<Uint8Array>({
+      start: (own) => {
+        controller = own;
+      },
+    });
+    const next = async () => controller?.enqueue((await reader.read()).value as Uint8Array);
+    const piped = source.pipeTo(retryingWriter(refuse, { ...FAST, maxRetries: 0 }));
+    piped.catch(() => {});
+    await next();
+    for (let n = 0; n < 20; n++) await settle();
+    if (!(await pipesHearErrors())) await next();
+    await assertRejects(() => piped, RetryExhaustedError, /refused/);
   });
 
   test("retrying writer: what is no transfer's frame is misuse, and nothing stays open", async () => {
