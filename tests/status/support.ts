@@ -8,6 +8,7 @@ import type { NodeStatus } from "../../lib/status/node_status.ts";
 import { createStatusHandler, type StatusHandlerOptions } from "../../lib/status/status_handler.ts";
 import type { TensorAddress } from "../../lib/tensor/address.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
+import { arrivedRequest } from "../http/support/arrived_request.ts";
 import { storeOf, TestSource, tensorBytes } from "../session/support/tensors.ts";
 import { turn } from "../transports/conformance.ts";
 
@@ -62,7 +63,7 @@ export class ShownNode {
 
   /** Asks its status for something. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return this.handler(new Request(`http://localhost${path}`, init));
+    return this.handler(arrivedRequest(`http://localhost${path}`, init));
   }
 
   async json<T = NodeStatus>(path: string, init: RequestInit = {}): Promise<T> {

@@ -13,6 +13,7 @@ import {
   parseRange,
 } from "../../lib/transports/http_handler.ts";
 import type { Suite } from "../harness.ts";
+import { arrivedRequest } from "../http/support/arrived_request.ts";
 import { assertRejects } from "../rejects.ts";
 import { LEAF, storeOf, TestSource, WEIGHTS } from "../session/support/tensors.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
@@ -24,12 +25,8 @@ const PATH = "http://localhost/m/default/w";
 /** Asks a handler over this store. */
 function asking(options: HandlerOptions) {
   const handler = createHandler(options);
-  return (headers: Record<string, string> = {}, init: RequestInit = {}, url = PATH) => {
-    const request = new Request(url, init);
-    // A request that is made in a browser takes no origin; one that has come to a server has.
-    Object.defineProperty(request, "headers", { value: new Headers(headers) });
-    return handler(request);
-  };
+  return (headers: Record<string, string> = {}, init: RequestInit = {}, url = PATH) =>
+    handler(arrivedRequest(url, { ...init, headers }));
 }
 
 const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());

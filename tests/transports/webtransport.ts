@@ -18,6 +18,10 @@ const URL_HERE = "https://127.0.0.1:0";
 export const webTransportSuite: Suite = (harness) => {
   refusals(harness);
   if (harness.runtime !== "deno") return;
+  bothEnds({ ...harness, test: (name, body) => harness.test(`${name} (deno only)`, body) });
+};
+
+const bothEnds: Suite = (harness) => {
   let made: TestCertificate | undefined;
   const certificate = () => {
     made ??= makeCertificate();
