@@ -1,7 +1,7 @@
 /**
  * headrace moves tensors between peers over any byte stream.
  *
- * @module
+ * @module headrace
  */
 export { type Clock, sleep, systemClock } from "./lib/clock.ts";
 export {

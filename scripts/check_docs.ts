@@ -81,7 +81,8 @@ async function runExample(example: Example): Promise<string[]> {
 
 const sources = [
   "README.md",
-  ...filesBelow("docs", ".md"),
+  // What docs/api/ shows are the docstrings' examples.
+  ...filesBelow("docs", ".md").filter((path) => !path.startsWith("docs/api/")),
   // Those in folders of their own run elsewhere, and are bundled or tested there.
   ...filesBelow("examples", ".ts").filter((path) => path.split("/").length === 2),
   ...filesBelow("lib", ".ts"),

@@ -26,6 +26,7 @@ const STEPS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["tests", "npm", "test"],
   ["transport table", ...script("transport_table")],
   ["docs", ...script("check_docs")],
+  ["API reference", ...script("check_reference")],
   ["bundle size", ...script("check_bundle")],
   ["npm package", ...script("check_package")],
   ["JSR package", deno, "publish", "--quiet", "--dry-run", "--allow-dirty"],

@@ -116,7 +116,7 @@ export interface CheckpointStore {
    * Removes checkpoints that nobody has open and that are over the limits, those unused for longest
    * first; tells which. What is finished stays.
    *
-   * @param limits Default: {@linkcode DEFAULT_CHECKPOINT_LIMITS}.
+   * @param limits Default: `DEFAULT_CHECKPOINT_LIMITS`.
    */
   sweep(limits?: Partial<CheckpointLimits>): Promise<SweptCheckpoint[]>;
 }

@@ -3,7 +3,7 @@
  * Where a transfer's verified leaves are kept, so that an interrupted one resumes: the contract of
  * a store of checkpoints, and one in memory. Nothing here touches a file system.
  *
- * @module
+ * @module headrace/checkpoint
  */
 export { type CheckpointLimits, DEFAULT_CHECKPOINT_LIMITS } from "../checkpoint_limits.ts";
 export { MemorySink, type MemorySinkOptions } from "../session/memory_sink.ts";

@@ -3,7 +3,7 @@
  * Compression as values: none and deflate, when to use which, and the two functions that apply
  * one to a chunk.
  *
- * @module
+ * @module headrace/codec
  */
 export type { Compression } from "./compression.ts";
 export { type DecodeOptions, decodeChunk } from "./decode_chunk.ts";

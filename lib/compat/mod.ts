@@ -3,7 +3,7 @@
  * The methods of the tensor protocols of Ollama's cluster mode, over a peer: for programs that were
  * written for those.
  *
- * @module
+ * @module headrace/compat
  */
 export type { Message, MessageHeader, MessageType } from "./message.ts";
 export { PRIORITY, type ProtocolOptions, type RetryPolicyInMs } from "./protocol_options.ts";

@@ -222,6 +222,7 @@ export class StandardProtocol implements AsyncDisposable {
     await this.peer.close();
   }
 
+  /** Closes it at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -19,7 +19,7 @@ const PREFETCH_PRIORITY = 0;
 const NOTHING = { model: "-", partition: "-", tensor: "heartbeat" };
 
 /**
- * The methods of the streaming protocol of Ollama's cluster mode, over a {@linkcode TensorPeer}:
+ * The methods of the streaming protocol of Ollama's cluster mode, over a `TensorPeer`:
  * what goes over the wire is headrace's own protocol, verified and resumable, so that the other end
  * may use these methods, the standard ones, or a peer itself. The standard methods are here too.
  *

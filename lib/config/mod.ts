@@ -2,7 +2,7 @@
 /**
  * Settings from options, environment and cluster file: checked, and each with where it came from.
  *
- * @module
+ * @module headrace/config
  */
 export type { SettingValue } from "./layer.ts";
 export { peerOptions } from "./peer_options.ts";

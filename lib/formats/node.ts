@@ -1,7 +1,7 @@
 /**
  * Safetensors files on the local disk of Node, Deno and Bun.
  *
- * @module
+ * @module headrace/safetensors/node
  */
 export type { ByteFile } from "./byte_file.ts";
 export { openNodeFile } from "./node_file.ts";

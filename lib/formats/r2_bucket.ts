@@ -15,7 +15,9 @@ export interface R2ObjectRead extends R2ObjectHead {
 
 /** Of an `R2Bucket` of Cloudflare's, what is used here. */
 export interface R2BucketLike {
+  /** What an object is, without its content; `null` where there is none. */
   head(key: string): Promise<R2ObjectHead | null>;
+  /** A range of an object, while it is the version of this etag; `null` where there is none. */
   get(
     key: string,
     options: {
@@ -23,6 +25,7 @@ export interface R2BucketLike {
       readonly onlyIf: { readonly etagMatches: string };
     },
   ): Promise<R2ObjectRead | null>;
+  /** A page of the objects whose keys begin so. */
   list(options: { readonly prefix: string; readonly cursor?: string }): Promise<{
     readonly objects: readonly R2ObjectHead[];
     readonly truncated: boolean;

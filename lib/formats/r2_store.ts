@@ -2,7 +2,7 @@
 /**
  * Safetensors files in a bucket of Cloudflare's R2, as a store.
  *
- * @module
+ * @module headrace/r2
  */
 import { type Clock, systemClock } from "../clock.ts";
 import { NotFoundError } from "../errors.ts";

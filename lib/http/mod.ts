@@ -3,7 +3,7 @@
  * Tensors by plain HTTP, for browsers, curl and CDNs: a store's as a fetch-style handler, and a
  * client of it and of safetensors files on any web server.
  *
- * @module
+ * @module headrace/http
  */
 export {
   type ByteRange,

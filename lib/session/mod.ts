@@ -2,7 +2,7 @@
 /**
  * A peer over a connection: it serves, requests, lists and sends tensors.
  *
- * @module
+ * @module headrace/session
  */
 
 export type { Connect, Connection, Listener } from "../connection.ts";

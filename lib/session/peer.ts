@@ -531,6 +531,7 @@ export class TensorPeer implements AsyncDisposable {
     this.#link.dialler.close(reason);
   }
 
+  /** Closes it at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -35,7 +35,9 @@ export interface SubscriptionControls {
   /** Changes that may wait for the caller: of one address only the newest does. */
   readonly maxWaiting: number;
   readonly signal: AbortSignal | undefined;
+  /** The connection of now, or the next one. */
   readonly link: (signal: AbortSignal) => Promise<Channel>;
+  /** Waits before another attempt, or throws what is final. */
   readonly pauseOrThrow: (error: unknown, failures: number, signal: AbortSignal) => Promise<void>;
   /** Fetches this very version, where the caller wants it at once. */
   readonly fetch: ((change: TensorChange) => Transfer) | undefined;
@@ -105,6 +107,7 @@ export class Subscription implements AsyncIterable<TensorChange>, AsyncDisposabl
     return Promise.resolve();
   }
 
+  /** Closes it at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -35,8 +35,9 @@ export interface TransferControls {
   readonly takeBytes?: () => Uint8Array;
   /** Ends what is going on. */
   readonly abort: (reason: unknown) => void;
-  /** Tells the other end of another priority, or of a pause. */
+  /** Tells the other end of another priority. */
   readonly reprioritise: (priority: number) => void;
+  /** Tells the other end of a pause, or of its end. */
   readonly pause: (isPaused: boolean) => void;
 }
 

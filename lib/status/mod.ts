@@ -2,7 +2,7 @@
 /**
  * What a node does, by HTTP: a fetch-style handler with JSON, events, metrics and a page for people.
  *
- * @module
+ * @module headrace/status
  */
 
 export type { OriginRules } from "../origin_rules.ts";

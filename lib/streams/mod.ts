@@ -3,7 +3,7 @@
  * One stream for each step of a transfer, each usable by itself: chunk, checksum, compress and
  * frame a tensor, and the mirror of each.
  *
- * @module
+ * @module headrace/streams
  */
 export { type AssemblerOptions, AssemblerStream } from "./assembler_stream.ts";
 export { type ChecksumOptions, ChecksumStream } from "./checksum_stream.ts";

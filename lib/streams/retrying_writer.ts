@@ -62,7 +62,7 @@ const STREAM = 1;
  * the receiver has and replays the rest from a bounded buffer, which only acknowledgements trim.
  *
  * Closing the stream waits for the receiver's word that it has verified everything. The stream
- * errors with a {@linkcode RetryExhaustedError} when the policy allows no further attempt, with an
+ * errors with a `RetryExhaustedError` when the policy allows no further attempt, with an
  * {@linkcode IntegrityError} when the receiver lost what it had acknowledged, with a
  * {@linkcode ConfigError} for chunks compressed by what the receiver cannot undo, with the receiver's
  * own error when that is final, and with a `TypeError` for anything but whole frames of a transfer.

@@ -27,8 +27,9 @@ export interface TensorChunk {
   readonly leafDigests?: readonly LeafDigest[];
 }
 
-/** The range that `chunkBytes` may take. */
+/** The least that `chunkBytes` may be. */
 export const MIN_CHUNK_BYTES = 1024;
+/** The most that `chunkBytes` may be: 64 MiB. */
 export const MAX_CHUNK_BYTES: number = 64 * 1024 * 1024;
 
 /** @throws {RangeError} for a chunk size that is not a whole number from 1 KiB to 64 MiB. */

@@ -3,7 +3,7 @@
  * What travels: dtypes, descriptors and addresses, sources and sinks, and the identity of tensors,
  * files and models: leaves, tree, roots and proofs of ranges.
  *
- * @module
+ * @module headrace/tensor
  */
 export { type Sha256, sha256 } from "../platform/sha256.ts";
 export {

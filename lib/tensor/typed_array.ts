@@ -7,6 +7,7 @@ export interface HalfArray extends ArrayBufferView<ArrayBufferLike> {
   readonly length: number;
   readonly BYTES_PER_ELEMENT: number;
   [index: number]: number;
+  /** Its elements in order. */
   [Symbol.iterator](): Iterator<number>;
 }
 

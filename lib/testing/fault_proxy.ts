@@ -98,6 +98,7 @@ export class FaultProxy implements AsyncDisposable {
     await Promise.allSettled([this.#accepting, ...this.#relays]);
   }
 
+  /** Closes it at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -13,7 +13,7 @@ export function connectionFaults(plan: FaultPlan, connection: number): Connectio
  * Dials as `connect` does, and lets the plan happen to what was dialled: the first faults to the
  * first dial, and so on. Faults without a proxy, in every runtime and over every transport.
  *
- * @param onConnection Told of each connection, whose reports count on.
+ * @param options `onConnection` is told of each connection, whose reports count on.
  *
  * @example
  * ```ts

@@ -3,7 +3,7 @@
  * Faults on purpose: seeded plans that replay, and connections and a proxy that carry them out
  * between two real peers. And what a transport must honour, as cases for any test runner.
  *
- * @module
+ * @module headrace/testing
  */
 
 export { checkPlan } from "./check_plan.ts";

@@ -1,3 +1,8 @@
+/**
+ * Dials over several transports at once and keeps the first that connects.
+ *
+ * @module headrace/fallback
+ */
 // This module runs in every runtime.
 import { type Clock, systemClock } from "../clock.ts";
 import type { Connect, Connection } from "../connection.ts";
@@ -20,7 +25,7 @@ const DEFAULT_HEAD_START_MS = 300;
  * only one of them through is found out once.
  *
  * @param ways How to dial, best first; at least one.
- * @returns a function for {@linkcode TensorPeer}. It rejects with `signal.reason`, or when every way
+ * @returns a function for `TensorPeer`. It rejects with `signal.reason`, or when every way
  *   has failed: with the one way's own error, or a `TransportError` that tells all.
  * @throws {RangeError} when there are no ways.
  *

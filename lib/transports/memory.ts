@@ -1,3 +1,8 @@
+/**
+ * Two ends of a connection within one process, for tests and examples.
+ *
+ * @module headrace/memory
+ */
 // This module runs in every runtime.
 
 import type { Connection } from "../connection.ts";

@@ -1,3 +1,8 @@
+/**
+ * TCP and TLS in Bun: what dials a peer, and what listens for peers.
+ *
+ * @module headrace/tcp-bun
+ */
 import type { Connection, Listener } from "../connection.ts";
 import { connectNode } from "./node_connect.ts";
 import { listenNode } from "./node_listen.ts";

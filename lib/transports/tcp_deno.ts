@@ -1,3 +1,8 @@
+/**
+ * TCP and TLS in Deno: what dials a peer, and what listens for peers.
+ *
+ * @module headrace/tcp-deno
+ */
 import { systemClock } from "../clock.ts";
 import type { Connection, Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";

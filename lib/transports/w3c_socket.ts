@@ -9,8 +9,11 @@ export interface WebSocketLike {
   /** Not in workers. */
   readonly bufferedAmount?: number;
   readonly readyState: number;
+  /** Queues one message. */
   send(data: Uint8Array | string): void;
+  /** Begins the closing handshake. */
   close(code?: number, reason?: string): void;
+  /** Hears `message`, `close`, `error` and, before it is open, `open`. */
   addEventListener(type: string, listener: (event: never) => void): void;
 }
 

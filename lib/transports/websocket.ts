@@ -3,7 +3,7 @@
  * Connections over WebSockets in the shape that browsers gave them, the runtime's own or another.
  * What also listens is in the subpaths of the runtimes.
  *
- * @module
+ * @module headrace/websocket
  */
 import type { Connection } from "../connection.ts";
 import { TransportError } from "../errors.ts";

@@ -14,7 +14,9 @@ export interface HttpServerLike {
   readonly on: Listen;
   readonly once: Listen;
   readonly off: Listen;
+  /** How many listen to an event, of whom an upgrade may be the business. */
   listenerCount(event: string): number;
+  /** Where it listens; `null` before it does. */
   address(): { readonly address: string; readonly port: number } | string | null;
 }
 

@@ -1,3 +1,8 @@
+/**
+ * WebSocket servers in Bun.
+ *
+ * @module headrace/websocket-bun
+ */
 import type { Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";
 import { BunSocket, type BunSocketData, type BunWebSocket } from "./bun_socket.ts";

@@ -1,3 +1,8 @@
+/**
+ * WebSocket servers in Deno.
+ *
+ * @module headrace/websocket-deno
+ */
 import type { Connection, Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";
 import { ConnectionQueue } from "./connection_queue.ts";

@@ -1,3 +1,8 @@
+/**
+ * WebSocket servers in Node, and dialling with a certificate authority or a pinned certificate.
+ *
+ * @module headrace/websocket-node
+ */
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { Connection, Listener } from "../connection.ts";

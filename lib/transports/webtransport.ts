@@ -1,3 +1,8 @@
+/**
+ * Dials peers over WebTransport, in browsers and wherever an object of its shape is at hand.
+ *
+ * @module headrace/webtransport
+ */
 // This module runs in every runtime.
 import type { Connection } from "../connection.ts";
 import { TransportError } from "../errors.ts";

@@ -1,3 +1,8 @@
+/**
+ * WebTransport in Deno: what dials a peer, and what listens for peers.
+ *
+ * @module headrace/webtransport-deno
+ */
 import { systemClock } from "../clock.ts";
 import type { Connection, Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";

@@ -14,7 +14,9 @@ export interface WebTransportLike {
   readonly ready: Promise<unknown>;
   readonly closed: Promise<unknown>;
   readonly incomingBidirectionalStreams: ReadableStream<WebTransportStreamLike>;
+  /** Opens a stream; `sendOrder` ranks what is sent, where the runtime has it. */
   createBidirectionalStream(options?: { sendOrder?: number }): Promise<WebTransportStreamLike>;
+  /** Ends the session and every stream of it. */
   close(info?: { closeCode?: number; reason?: string }): void;
 }
 

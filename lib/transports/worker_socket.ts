@@ -10,6 +10,7 @@ export interface WorkerSocket {
   /** Kept once there is a connection, and TLS where that was asked for. */
   readonly opened: Promise<unknown>;
   readonly closed: Promise<void>;
+  /** Closes both ways once what was written is sent. */
   close(): Promise<void>;
 }
 

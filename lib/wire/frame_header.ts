@@ -52,7 +52,9 @@ export const FLAG_AGAIN = 0x04;
 /** Types from here on may be skipped by a peer that does not know them. */
 export const FIRST_SKIPPABLE_TYPE = 0x80;
 
+/** The header that begins every frame. */
 export const FRAME_HEADER_BYTES = 16;
+/** The head that begins the payload of a CHUNK frame. */
 export const CHUNK_HEAD_BYTES = 32;
 /** The most data that a TENSOR frame carries. */
 export const MAX_TENSOR_DATA_BYTES: number = 64 * 1024;

@@ -3,7 +3,7 @@
  * The wire format as pure functions over bytes: preamble, frame headers, control messages, pages
  * and checksums. `SPEC.md` beside this file is the authority.
  *
- * @module
+ * @module headrace/wire
  */
 export { type ChunkHead, chunkHeadOf, readChunkHead, writeChunkFront } from "./chunk_head.ts";
 export { decodeMessage, encodeMessage } from "./control.ts";

@@ -5,8 +5,9 @@ import { viewOf } from "./u64.ts";
 /** The eight bytes before the first frame each way: `hdrc`, lowest and highest version. */
 export const PREAMBLE_BYTES = 8;
 
-/** The versions this library speaks; SPEC.md describes version 1. */
+/** The lowest version of the protocol that this library speaks; SPEC.md describes version 1. */
 export const LOWEST_VERSION = 1;
+/** The highest version of the protocol that this library speaks. */
 export const HIGHEST_VERSION = 1;
 
 const MAGIC = [0x68, 0x64, 0x72, 0x63];

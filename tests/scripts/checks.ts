@@ -6,6 +6,7 @@ import { importProblems } from "../../scripts/import_rules.ts";
 import { parseJunit } from "../../scripts/junit.ts";
 import { lockProblems, mendLock } from "../../scripts/lock_rules.ts";
 import { portabilityProblems } from "../../scripts/portability_rules.ts";
+import { load as loadThrows } from "../../scripts/reference_throws.ts";
 import { importsOf, only, stretchesOf } from "../../scripts/source_text.ts";
 import { compareRuns } from "../../scripts/test_verdict.ts";
 import { transportTable } from "../../scripts/transport_rules.ts";
@@ -223,5 +224,17 @@ export const checksSuite: Suite = ({ test }) => {
     assert.equal(cells("TLS"), `| TLS | ${none} | ${none} | fails | ${none} | ${none} | no [^1] |`);
     assert.match(cells("WebSocket") ?? "", /dial \|$/);
     assert.match(table, /^\[\^1\]: a page has no sockets$/m);
+  });
+
+  test("checks: the reference says which error is thrown", () => {
+    const content: { kind: "code" | "text"; text: string }[] = [{ kind: "text", text: "when bad" }];
+    const blockTags = [
+      { tag: "@throws", typeAnnotation: "{TypeError}", content },
+      { tag: "@throws", content: [] },
+    ];
+    const project = { reflections: { 1: {}, 2: { comment: { blockTags } } } };
+    loadThrows({ converter: { on: (_, listener) => listener({ project }) } });
+    assert.equal(content.map(({ text }) => text).join(""), "`TypeError` when bad");
+    assert.isEmpty(blockTags[1]?.content);
   });
 };

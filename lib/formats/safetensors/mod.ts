@@ -3,7 +3,7 @@
  * Safetensors files: reading and checking their headers, writing them, and the index of a sharded
  * model. Nothing here touches a file system.
  *
- * @module
+ * @module headrace/safetensors
  */
 export { encodeHeader, type NamedDescriptor } from "./encode_header.ts";
 export {
