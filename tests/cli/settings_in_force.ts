@@ -1,5 +1,7 @@
 // What the command line does with the settings that only it acts on.
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { assert } from "chai";
 import type { Suite } from "../harness.ts";
 import { makeCertificate } from "../transports/certificate.ts";
@@ -73,6 +75,42 @@ export const settingsInForceSuite: Suite = ({ test }) => {
       doneOf(await lab.run(["pull", `${url}/llama`, "-o", out, "--config", config]));
       await assertSameFolder(out, source);
       assert.equal(errorOf(await lab.run(["ls", url])).code, "transport");
+    }));
+
+  test("settings in force: pin_sha256 of a file or the environment is the certificate that is trusted", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const { cert, key, sha256 } = makeCertificate();
+      await writeFile(lab.path("cert.pem"), cert);
+      await writeFile(lab.path("key.pem"), key);
+      const files = ["--cert", lab.path("cert.pem"), "--key", lab.path("key.pem")];
+      const { url } = await lab.serve([source, "--listen", "tls://localhost:0", ...files]);
+      const pinned = (pin_sha256: string) => ({ tensor_protocol: { pin_sha256 } });
+      const right = await clusterFile(lab, "right.json", pinned(sha256));
+      const wrong = await clusterFile(lab, "wrong.json", pinned("0".repeat(64)));
+      const ls = (config: string, environment = {}) =>
+        lab.run(["ls", url, "--config", config], { environment });
+      assert.equal((await ls(right)).code, 0);
+      assert.match(errorOf(await ls(wrong)).message as string, /wanted 0{64}/);
+      assert.equal((await ls(wrong, { OLLAMA_TENSOR_PIN_SHA256: sha256 })).code, 0);
+    }));
+
+  test("settings in force: connect_timeout of a file or the environment is how long a dial is waited for", () =>
+    withLab(async (lab) => {
+      // Takes connections and says nothing, so that no TLS handshake comes about.
+      const silent = createServer(() => {});
+      await once(silent.listen(0, "127.0.0.1"), "listening");
+      const { port } = silent.address() as AddressInfo;
+      const section = { connect_timeout: "70ms", max_retries: 0 };
+      const config = await clusterFile(lab, "soon.json", { tensor_protocol: section });
+      const ls = async (environment = {}) => {
+        const args = ["ls", `tls://127.0.0.1:${port}`, "--config", config];
+        return errorOf(await lab.run(args, { environment })).message as string;
+      };
+      assert.include(await ls(), "no connection within 70 ms");
+      const sooner = { OLLAMA_TENSOR_CONNECT_TIMEOUT: "60" };
+      assert.include(await ls(sooner), "no connection within 60 ms");
+      silent.close();
     }));
 
   test("settings in force: log_level comes from the flag, the environment, the file, in that order", () =>
