@@ -1,29 +1,22 @@
 #!/usr/bin/env node
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage } from "citty";
-import { certCommand } from "./cert_command.ts";
 import type { Command } from "./command.ts";
-import { configCommand } from "./config_command.ts";
-import { demoCommand } from "./demo_command.ts";
 import { exitCodeOf, UsageError } from "./describe_error.ts";
-import { lsCommand } from "./ls_command.ts";
-import { pullCommand } from "./pull_command.ts";
-import { pushCommand } from "./push_command.ts";
 import { createReport } from "./report.ts";
-import { serveCommand } from "./serve_command.ts";
-import { statusCommand } from "./status_command.ts";
 import { endWithReader } from "./stdout.ts";
 import { printVersion } from "./version.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  serve: serveCommand,
-  pull: pullCommand,
-  push: pushCommand,
-  ls: lsCommand,
-  status: statusCommand,
-  cert: certCommand,
-  config: configCommand,
-  demo: demoCommand,
+/** What one verb needs, another does not wait for. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve_command.ts")).serveCommand,
+  pull: async () => (await import("./pull_command.ts")).pullCommand,
+  push: async () => (await import("./push_command.ts")).pushCommand,
+  ls: async () => (await import("./ls_command.ts")).lsCommand,
+  status: async () => (await import("./status_command.ts")).statusCommand,
+  cert: async () => (await import("./cert_command.ts")).certCommand,
+  config: async () => (await import("./config_command.ts")).configCommand,
+  demo: async () => (await import("./demo_command.ts")).demoCommand,
 };
 
 const MAIN: CommandDef = {
@@ -32,12 +25,11 @@ const MAIN: CommandDef = {
     description: "Moves tensors between machines: whole, resumable, in order of urgency",
   },
   subCommands: Object.fromEntries(
-    Object.entries(COMMANDS).map(([name, command]) => [name, command.definition]),
+    Object.entries(COMMANDS).map(([name, load]) => [name, async () => (await load()).definition]),
   ),
 };
 
 async function main([verb, ...rest]: readonly string[]): Promise<void> {
-  const command = verb === undefined ? undefined : COMMANDS[verb];
   if (verb === undefined || verb === "--help" || verb === "-h") {
     printHelp(await renderUsage(MAIN));
     if (verb === undefined) process.exitCode = 2;
@@ -47,6 +39,7 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
     printVersion(rest.includes("--json"));
     return;
   }
+  const command = await (Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb]?.() : undefined);
   if (command && (rest.includes("--help") || rest.includes("-h"))) {
     printHelp(await renderUsage(command.definition, MAIN));
     return;
