@@ -1,7 +1,8 @@
 import tls from "node:tls";
 import { UsageError } from "./describe_error.ts";
 
-type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+/** What of `fetch` is used here. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /** What Deno's `fetch` takes beside. */
 interface DenoFetch {

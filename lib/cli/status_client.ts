@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { ProtocolError, TransportError, UnauthorisedError } from "../errors.ts";
 import { UsageError } from "./describe_error.ts";
+import type { Fetch } from "./http_fetch.ts";
 
 const MAX_STATUS_BYTES = 32 * 1024 * 1024;
 const TIMEOUT_MS = 10_000;
@@ -62,6 +63,13 @@ export function parseStatusUrl(text: string): URL {
   );
 }
 
+/** How a node is asked. */
+export interface AskOptions {
+  readonly token: string | undefined;
+  readonly signal: AbortSignal;
+  readonly fetch: Fetch;
+}
+
 /**
  * Asks a node what it does.
  *
@@ -71,15 +79,14 @@ export function parseStatusUrl(text: string): URL {
  */
 export async function fetchStatus(
   url: URL,
-  token: string | undefined,
-  signal: AbortSignal,
+  { token, signal, fetch }: AskOptions,
 ): Promise<ShownStatus> {
   const headers = { ...(token !== undefined && { authorization: `Bearer ${token}` }) };
   const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   let response: Response;
   let text: string;
   try {
-    response = await fetch(url, { headers, signal: limit, redirect: "error" });
+    response = await fetch(url.href, { headers, signal: limit, redirect: "error" });
     text = await readText(response, url);
   } catch (cause) {
     signal.throwIfAborted();

@@ -1,7 +1,9 @@
 import { sleep, systemClock } from "../clock.ts";
 import { type Command, defineVerb } from "./command.ts";
-import { OUTPUT_ARGS } from "./common_args.ts";
+import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
 import { describeError, UsageError } from "./describe_error.ts";
+import { readPem } from "./dial.ts";
+import { fetchTrusting } from "./http_fetch.ts";
 import type { Report } from "./report.ts";
 import { fetchStatus, parseStatusUrl, type ShownStatus } from "./status_client.ts";
 import { statusLines } from "./status_table.ts";
@@ -29,6 +31,7 @@ export const statusCommand: Command = defineVerb({
       valueHint: "FILE",
       description: "Read the nodes' token from this file (or set HEADRACE_TOKEN)",
     },
+    ca: DIAL_ARGS.ca,
     ...OUTPUT_ARGS,
   },
   mostWords: Number.POSITIVE_INFINITY,
@@ -37,9 +40,13 @@ export const statusCommand: Command = defineVerb({
       if (args._.length === 0) throw new UsageError("Name a status address: http://HOST:PORT");
       const urls = args._.map(parseStatusUrl);
       const token = await readToken(settings.tokenFile);
+      const { caFile } = settings;
+      const trusting = caFile === undefined ? fetch : await fetchTrusting(await readPem(caFile));
+      const ask: AskStatus = (url) => fetchStatus(url, { token, signal, fetch: trusting });
       const isScreen = process.stdout.isTTY === true && !args.json;
       for (;;) {
-        const { nodes, failure } = await askAll(urls, token, signal, report);
+        const { nodes, failure } = await askAll(urls, ask, report);
+        signal.throwIfAborted();
         const { columns, rows } = process.stdout;
         const size =
           isScreen && args.watch
@@ -58,17 +65,17 @@ export const statusCommand: Command = defineVerb({
     }),
 });
 
+type AskStatus = (url: URL) => Promise<ShownStatus>;
+
 /** One node that does not answer hides none of the others. */
 async function askAll(
   urls: readonly URL[],
-  token: string | undefined,
-  signal: AbortSignal,
+  ask: AskStatus,
   report: Report,
 ): Promise<{ nodes: ShownStatus[]; failure: { error: unknown } | undefined }> {
   const nodes: ShownStatus[] = [];
   let failure: { error: unknown } | undefined;
-  const answers = await Promise.allSettled(urls.map((url) => fetchStatus(url, token, signal)));
-  signal.throwIfAborted();
+  const answers = await Promise.allSettled(urls.map(ask));
   for (const [index, answer] of answers.entries()) {
     const url = urls[index]?.origin;
     if (answer.status === "fulfilled") {

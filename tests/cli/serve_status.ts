@@ -1,8 +1,10 @@
 // What a server shows of itself, over HTTP and to the command that asks.
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
+import nodeTls from "node:tls";
 import { assert } from "chai";
 import type { Suite } from "../harness.ts";
+import { makeCertificate } from "../transports/certificate.ts";
 import type { Lab, LabServer } from "./support/lab.ts";
 import { doneOf, errorOf, withLab } from "./support/lab.ts";
 import type { ModelPlan } from "./support/model.ts";
@@ -27,6 +29,8 @@ async function serveShown(lab: Lab): Promise<Shown> {
   const { status } = await server.process.event("listening");
   return { server, status: status as string, tokenFile, source };
 }
+
+const hasTrust = (tls: object): boolean => "setDefaultCACertificates" in tls;
 
 export const serveStatusSuite: Suite = ({ test }) => {
   test("headrace status: shows what a server has under way, which the token can cancel", () =>
@@ -85,6 +89,34 @@ export const serveStatusSuite: Suite = ({ test }) => {
       );
       errorOf(await lab.run(["status", server.url]), 2);
       errorOf(await lab.run(["status", "nonsense"]), 2);
+    }));
+
+  test("headrace status: off loopback it is asked by https, and --ca says whom to trust", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const { cert, key } = makeCertificate();
+      const certFile = lab.path("cert.pem");
+      const keyFile = lab.path("key.pem");
+      const tokenFile = lab.path("token");
+      await writeFile(certFile, cert);
+      await writeFile(keyFile, key);
+      await writeFile(tokenFile, TOKEN);
+      const tls = ["--cert", certFile, "--key", keyFile, "--token-file", tokenFile];
+      const server = await lab.serve([source, "--status", "0.0.0.0:0", ...tls]);
+      const { status } = await server.process.event("listening");
+      assert.match(status as string, /^https:\/\/0\.0\.0\.0:\d+$/);
+      const url = `https://localhost:${new URL(status as string).port}`;
+      const ask = (args: string[], environment = {}) =>
+        lab.run(["status", url, "--token-file", tokenFile, ...args], { environment });
+      assert.match(errorOf(await ask([])).message as string, /certificate/i);
+      const trusted = await ask(["--ca", certFile]);
+      const isOldNode = !("Deno" in globalThis || "Bun" in globalThis || hasTrust(nodeTls));
+      if (isOldNode) {
+        assert.match(errorOf(trusted, 2).message as string, /set NODE_EXTRA_CA_CERTS/);
+        assert.equal(doneOf(await ask([], { NODE_EXTRA_CA_CERTS: certFile })).nodes, 1);
+      } else {
+        assert.equal(doneOf(trusted).nodes, 1);
+      }
     }));
 
   test("headrace serve: where --status may listen is held to the same rules as where peers are let in", () =>
