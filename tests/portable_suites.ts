@@ -112,6 +112,7 @@ import { httpHandlerSuite } from "./transports/http_handler.ts";
 import { memorySuite } from "./transports/memory.ts";
 import { messageLinkSuite } from "./transports/message_link.ts";
 import { tcpUrlSuite } from "./transports/tcp_url.ts";
+import { w3cSocketSuite } from "./transports/w3c_socket.ts";
 import { webTransportRecordsSuite } from "./transports/webtransport_records.ts";
 import { writeCoalescerSuite } from "./transports/write_coalescer.ts";
 import { cborSuite } from "./wire/cbor.ts";
@@ -204,6 +205,7 @@ export const portableSuites: readonly Suite[] = [
   messageLinkSuite,
   firstConnectedSuite,
   dialTimeoutSuite,
+  w3cSocketSuite,
   webTransportRecordsSuite,
   seededRandomSuite,
   planFaultsSuite,

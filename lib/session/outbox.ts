@@ -34,8 +34,8 @@ export interface Flow extends Claim {
 const FRAGMENT_BYTES = 64 * 1024;
 /** The most of a fragment, where the link drains it in no time. */
 const MOST_FRAGMENT_BYTES = 256 * 1024;
-/** What an urgent fragment may have to wait behind one that is being written. */
-const FRAGMENT_MS = 0.1;
+/** One takes no more of the time that the transport may be late with: 0.1 ms over TCP. */
+const FRAGMENT_SHARE = 1 / 20;
 /** Pieces below this are packed together: a write of the link costs more than copying them. */
 const PACKED_BELOW_BYTES = 16 * 1024;
 const PACK_BYTES = 64 * 1024;
@@ -237,7 +237,8 @@ class LaneWriter {
   }
 
   #fragmentBytes(): number {
-    const drainedBytes = this.#lane.flight.bytesPerMs * FRAGMENT_MS;
+    const { bytesPerMs, slackMs } = this.#lane.flight;
+    const drainedBytes = bytesPerMs * slackMs * FRAGMENT_SHARE;
     const wholeBytes = Math.floor(drainedBytes / FRAGMENT_BYTES) * FRAGMENT_BYTES;
     return Math.min(MOST_FRAGMENT_BYTES, Math.max(FRAGMENT_BYTES, wholeBytes));
   }

@@ -93,6 +93,11 @@ export class InFlight {
     return this.#rates[0]?.value ?? 0;
   }
 
+  /** What the transport may be late with, in milliseconds of the link's rate. */
+  get slackMs(): number {
+    return this.#slack.ms;
+  }
+
   /** For how long the other end has not said that anything came, although it was asked. */
   unansweredMs(nowMs: number): number {
     const oldest = this.#probes[0];

@@ -11,7 +11,7 @@ export const MESSAGE_WINDOW_BYTES: number = 16 * 1024 * 1024;
 /** What was taken is told when it is so much more. */
 const TOLD_BYTES = MESSAGE_WINDOW_BYTES / 4;
 /** Messages are handed over one by one, each in a turn of the event loop, on fast links with delays. */
-const SLACK = { ms: 10, bytes: 8 * 1024 * 1024 } as const;
+const SLACK = { ms: 20, bytes: 8 * 1024 * 1024 } as const;
 const END = new Uint8Array();
 /** What is written at once goes in one message up to this: a message costs more than copying it. */
 const JOINED_BYTES = 512 * 1024;

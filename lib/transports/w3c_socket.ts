@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import { sleep, systemClock } from "../clock.ts";
+import { eventTurn } from "../event_turn.ts";
 import { MessageInbox } from "./message_inbox.ts";
 import type { MessageEvents, MessageSocket } from "./message_socket.ts";
 
@@ -17,6 +18,8 @@ export interface WebSocketLike {
   addEventListener(type: string, listener: (event: never) => void): void;
 }
 
+/** With this waiting the runtime is given a turn: some send nothing while messages are made. */
+const TURN_BYTES = 256 * 1024;
 /** What may wait in the runtime before a writer does. */
 const MOST_BUFFERED_BYTES = 4 * 1024 * 1024;
 /** Nothing tells when there is room again. */
@@ -53,8 +56,7 @@ export class W3cSocket implements MessageSocket {
     // One that is closing tells so by itself; some runtimes throw instead of dropping what is sent.
     if (this.#socket.readyState !== OPEN) return undefined;
     this.#socket.send(this.#isTelling || typeof data === "string" ? data : data.slice());
-    if (this.#bufferedBytes <= MOST_BUFFERED_BYTES) return undefined;
-    return this.#drain();
+    return this.#bufferedBytes <= TURN_BYTES ? undefined : this.#drain();
   }
 
   close(reset: boolean): void {
@@ -71,7 +73,8 @@ export class W3cSocket implements MessageSocket {
   }
 
   async #drain(): Promise<void> {
-    while (this.#bufferedBytes > MOST_BUFFERED_BYTES / 2 && !this.#inbox.isClosed) {
+    await eventTurn();
+    while (this.#bufferedBytes > MOST_BUFFERED_BYTES && !this.#inbox.isClosed) {
       await sleep(systemClock, LOOK_AGAIN_MS);
     }
   }

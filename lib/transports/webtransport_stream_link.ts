@@ -6,7 +6,7 @@ import type { WebTransportStreamLike } from "./webtransport_like.ts";
 import { RECORD, RecordParser, recordHead } from "./webtransport_records.ts";
 
 /** What comes is handed over by the runtime, not by its kernel: on fast links with delays. */
-const SLACK = { ms: 10, bytes: 8 * 1024 * 1024 } as const;
+const SLACK = { ms: 20, bytes: 8 * 1024 * 1024 } as const;
 /** Larger writes are slower in some runtimes. */
 const MOST_WRITE_BYTES = 64 * 1024;
 /** Writes up to this are copied behind their head: a write costs more. */
