@@ -6,19 +6,12 @@ import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { type Compression, createDeflate, encodeChunk, none, sampledEntropyBits } from "../mod.ts";
 import { compare, flag, type Sample } from "./lib/compare.ts";
+import { contentOf, modelBytes, upperHalves } from "./lib/content.ts";
 import { sha256Hex } from "./lib/sha256_hex.ts";
-import { contentOf, modelBytes } from "./lib/transfer.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 const CHUNKS = 10;
 const FACE_MODEL = "../node_modules/@vladmandic/face-api/model/face_recognition_model.bin";
-
-/** The upper half of each little-endian float: bf16 by truncation. */
-function upperHalves(fp32: Uint8Array): Uint8Array {
-  const words = new Uint16Array(fp32.slice().buffer, 0, fp32.byteLength >> 1);
-  const halves = words.filter((_, index) => index % 2 === 1);
-  return new Uint8Array(halves.buffer);
-}
 
 const fp32 = modelBytes();
 const contents: Record<string, Uint8Array> = {

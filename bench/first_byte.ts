@@ -6,7 +6,8 @@ import type { Socket } from "node:net";
 import process from "node:process";
 import { ByteSource, TensorPeer } from "../mod.ts";
 import { compare, flag, median } from "./lib/compare.ts";
-import { contentOf, joinOther, rawSocket } from "./lib/transfer.ts";
+import { contentOf } from "./lib/content.ts";
+import { joinOther, rawSocket } from "./lib/transfer.ts";
 import { ownPart, type Part, runTwo, Stopwatch, say } from "./lib/two_processes.ts";
 
 const KiB = 1024;

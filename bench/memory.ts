@@ -12,7 +12,7 @@ import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { flag, runtimeName } from "./lib/compare.ts";
-import { contentOf } from "./lib/transfer.ts";
+import { contentOf } from "./lib/content.ts";
 import { say } from "./lib/two_processes.ts";
 
 const MiB = 1024 * 1024;

@@ -14,8 +14,8 @@ import {
   VerifierStream,
 } from "../mod.ts";
 import { compare, flag, type Sample } from "./lib/compare.ts";
+import { contentOf } from "./lib/content.ts";
 import { sha256Hex } from "./lib/sha256_hex.ts";
-import { contentOf } from "./lib/transfer.ts";
 
 const MiB = 1024 * 1024;
 const byteLength = Number(flag("bytes", String(256 * MiB)));

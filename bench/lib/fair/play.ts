@@ -1,6 +1,7 @@
 import { ByteSource, TensorPeer } from "../../../mod.ts";
+import { contentOf } from "../content.ts";
 import { sha256Hex } from "../sha256_hex.ts";
-import { contentOf, DiscardingSink, joinOther } from "../transfer.ts";
+import { DiscardingSink, joinOther } from "../transfer.ts";
 import { type Part, say } from "../two_processes.ts";
 
 /** What was seen of one transfer; moments are counted from the requests. */

@@ -1,5 +1,5 @@
 // Many small named tensors, each of other bytes.
-import { contentOf } from "../transfer.ts";
+import { contentOf } from "../content.ts";
 
 /** The length of each. */
 export const ITEM_BYTES = 4096;

@@ -1,7 +1,8 @@
 // One end of 50 transfers at once, the sender of which shows its status.
 import { StatusServer, statusUrlOf } from "../../../lib/cli/status_server.ts";
 import { ByteSource, PeerRegistry, TensorPeer } from "../../../mod.ts";
-import { contentOf, DiscardingSink, joinOther } from "../transfer.ts";
+import { contentOf } from "../content.ts";
+import { DiscardingSink, joinOther } from "../transfer.ts";
 import { type Part, Stopwatch, say } from "../two_processes.ts";
 
 const addressOf = (index: number) => ({

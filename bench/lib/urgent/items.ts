@@ -1,5 +1,5 @@
 // What is moved, the same in every way and at both ends.
-import { contentOf } from "../transfer.ts";
+import { contentOf } from "../content.ts";
 import type { ItemName } from "./mover.ts";
 
 const MiB = 1024 * 1024;
