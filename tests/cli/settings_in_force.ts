@@ -90,6 +90,11 @@ export const settingsInForceSuite: Suite = ({ test }) => {
       const wrong = await clusterFile(lab, "wrong.json", pinned("0".repeat(64)));
       const ls = (config: string, environment = {}) =>
         lab.run(["ls", url, "--config", config], { environment });
+      if ("Deno" in globalThis) {
+        // It is heard, and refused by a runtime that shows programs no certificate.
+        assert.match(errorOf(await ls(right)).message as string, /none can be pinned/);
+        return;
+      }
       assert.equal((await ls(right)).code, 0);
       assert.match(errorOf(await ls(wrong)).message as string, /wanted 0{64}/);
       assert.equal((await ls(wrong, { OLLAMA_TENSOR_PIN_SHA256: sha256 })).code, 0);

@@ -60,7 +60,7 @@ function fails<E extends Error>(
   });
 }
 
-export const httpFileSuite: Suite = ({ test }) => {
+export const httpFileSuite: Suite = ({ test, runtime }) => {
   test("http file: any web server's file comes whole, its header by a part first", () =>
     withWebServer({ bytes: FILE, etag: STRONG }, async (server) => {
       const { bytes, transfer } = await fetched(server);
@@ -120,6 +120,8 @@ export const httpFileSuite: Suite = ({ test }) => {
         const transfer = file.requestFile({ into: "memory", version });
         assert.isTrue(sameBytes(await transfer.bytes(), FILE));
         assert.equal(transfer.progress.retries, 2);
+        // Bun's server drops what it has not sent when it cuts, so that nothing may have come.
+        if (runtime === "bun") return;
         const from = server.ranges.slice(1).map((range) => /=(\d+)/.exec(range ?? "=0")?.[1]);
         const wanted = isResumed ? ["0", `${MiB}`, `${2 * MiB}`] : ["0", "0", "0"];
         assert.deepEqual(from, wanted);
