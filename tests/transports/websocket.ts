@@ -193,7 +193,7 @@ function hostility({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
 
 function trust({ test, runtime }: Harness): void {
   if (!runtime.startsWith("node")) return;
-  test("websocket: an authority or one certificate can be trusted, and no other", async () => {
+  test("websocket: an authority or one certificate can be trusted, and no other (node only)", async () => {
     const { cert, key, sha256 } = makeCertificate();
     const listener = await node.listen("wss://127.0.0.1:0", { cert, key });
     const taking = listener.connections.getReader();

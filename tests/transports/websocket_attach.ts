@@ -3,7 +3,7 @@ import { createServer, get, type IncomingMessage } from "node:http";
 import { assert } from "chai";
 import { SUBPROTOCOL } from "../../lib/transports/message_socket.ts";
 import { attach, connect } from "../../lib/transports/websocket_node.ts";
-import type { Suite } from "../harness.ts";
+import type { Harness, Suite } from "../harness.ts";
 import { listenerConformance } from "./conformance.ts";
 
 /** A server of the application's own, for as long as the body runs. */
@@ -41,7 +41,11 @@ async function statusOf(url: string, headers: Record<string, string> = {}): Prom
 export const webSocketAttachSuite: Suite = (harness) => {
   const { test, runtime } = harness;
   if (!runtime.startsWith("node")) return;
-  listenerConformance(harness, "websocket, attached", {
+  const here: Harness = {
+    ...harness,
+    test: (name, body) => test(`${name} (node only)`, body),
+  };
+  listenerConformance(here, "websocket, attached", {
     listen: async () => {
       const server = createServer((_, response) => response.writeHead(404).end());
       await once(server.listen(0, "127.0.0.1"), "listening");
