@@ -1,15 +1,14 @@
 // What does the chunk size change, on which link? Draws docs/pictures/chunk_size.svg.
 //
 //   node bench/chunk_size.ts [--quick] [--rounds=7]
-import process from "node:process";
 import { compare, flag, isQuick, type Line, machine, runtimeVersion } from "./lib/compare.ts";
 import { draw } from "./lib/draw.ts";
 import type { Curve } from "./lib/line_chart.ts";
 import type { Link } from "./lib/link.ts";
 import { shapeOf } from "./lib/shaped/shape.ts";
 import { openShapedLink } from "./lib/shaped/shaped_link.ts";
-import { playTransfer, type Way } from "./lib/transfer.ts";
-import { ownPart, runTwo } from "./lib/two_processes.ts";
+import { mainOrPart, type Way } from "./lib/transfer.ts";
+import { runTwo } from "./lib/two_processes.ts";
 
 const [KiB, MiB] = [1024, 1024 * 1024];
 const SIZES: Readonly<Record<string, number>> = {
@@ -86,10 +85,4 @@ async function main(): Promise<void> {
   });
 }
 
-const part = ownPart();
-if (part === undefined) await main();
-else {
-  const way = ways[part.variant];
-  if (way !== undefined) await playTransfer(part, way);
-  process.exit(0);
-}
+await mainOrPart(main, ways);

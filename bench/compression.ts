@@ -1,7 +1,6 @@
 // On which link does compression pay? Draws docs/pictures/compression.svg.
 //
 //   node bench/compression.ts [--quick] [--rounds=5]
-import process from "node:process";
 import { compare, flag, isQuick, machine, runtimeVersion } from "./lib/compare.ts";
 import type { Content } from "./lib/content.ts";
 import { draw } from "./lib/draw.ts";
@@ -9,8 +8,8 @@ import type { Curve, Mark } from "./lib/line_chart.ts";
 import type { Link } from "./lib/link.ts";
 import { shapeOf } from "./lib/shaped/shape.ts";
 import { openShapedLink } from "./lib/shaped/shaped_link.ts";
-import { playTransfer, type Way } from "./lib/transfer.ts";
-import { ownPart, runTwo } from "./lib/two_processes.ts";
+import { mainOrPart, type Way } from "./lib/transfer.ts";
+import { runTwo } from "./lib/two_processes.ts";
 
 const MiB = 1024 * 1024;
 const ROUND_TRIP_MS = 20;
@@ -86,10 +85,4 @@ async function main(): Promise<void> {
   });
 }
 
-const part = ownPart();
-if (part === undefined) await main();
-else {
-  const way = ways[part.variant];
-  if (way !== undefined) await playTransfer(part, way);
-  process.exit(0);
-}
+await mainOrPart(main, ways);

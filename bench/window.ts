@@ -1,12 +1,11 @@
 // Does the window grow to what a long fast link holds by itself?
 //
 //   node bench/window.ts [--quick] [--rounds=7] [--mbit=1000] [--rtt-ms=50] [--bytes=536870912]
-import process from "node:process";
 import { compare, flag, isQuick, median } from "./lib/compare.ts";
 import { bandwidthDelayBytes, shapeOf } from "./lib/shaped/shape.ts";
 import { openShapedLink } from "./lib/shaped/shaped_link.ts";
-import { listenerOf, playTransfer, type Way } from "./lib/transfer.ts";
-import { ownPart, runTwo, say } from "./lib/two_processes.ts";
+import { listenerOf, mainOrPart, type Way } from "./lib/transfer.ts";
+import { runTwo, say } from "./lib/two_processes.ts";
 
 const MiB = 1024 * 1024;
 
@@ -61,10 +60,4 @@ async function main(): Promise<void> {
   }
 }
 
-const part = ownPart();
-if (part === undefined) await main();
-else {
-  const way = ways[part.variant];
-  if (way !== undefined) await playTransfer(part, way);
-  process.exit(0);
-}
+await mainOrPart(main, ways);

@@ -21,11 +21,7 @@ export interface LineChart {
   /** Logarithmic, from the first mark to the last. */
   readonly x: { readonly says: string; readonly marks: readonly Mark[] };
   /** From the first mark to the last. */
-  readonly y: {
-    readonly says: string;
-    readonly marks: readonly Mark[];
-    readonly isLogarithmic?: boolean;
-  };
+  readonly y: { readonly says: string; readonly marks: readonly Mark[] };
   readonly curves: readonly Curve[];
 }
 
@@ -52,7 +48,7 @@ function scaleOf(marks: readonly Mark[], from: number, to: number, isLogarithmic
 export function lineChart({ title, about, x, y, curves }: LineChart): string {
   const { left, right, top, bottom } = AREA;
   const atX = scaleOf(x.marks, left, right, true);
-  const atY = scaleOf(y.marks, bottom, top, y.isLogarithmic ?? false);
+  const atY = scaleOf(y.marks, bottom, top, false);
   const text = (at: readonly [number, number], says: string, more = ""): string =>
     `<text x="${at[0]}" y="${at[1]}"${more}>${escaped(says)}</text>`;
   const grid = [

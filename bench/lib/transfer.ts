@@ -1,12 +1,13 @@
 // The two ends of one bulk transfer from memory to a sink that discards: a bare socket's and headrace's.
 import { createHash } from "node:crypto";
 import { connect as connectSocket, createServer, type Socket } from "node:net";
+import process from "node:process";
 import type { Connection } from "../../lib/connection.ts";
 import { ByteSource, TensorPeer, type TensorSink, type TensorSource } from "../../mod.ts";
 import { type Content, contentOf } from "./content.ts";
 import { sha256Hex } from "./sha256_hex.ts";
 import { type Transport, transportOf } from "./transports.ts";
-import { type Part, type Report, Stopwatch, say } from "./two_processes.ts";
+import { ownPart, type Part, type Report, Stopwatch, say } from "./two_processes.ts";
 
 /** How the bytes travel. */
 export interface Way {
@@ -31,6 +32,18 @@ const ADDRESS = { model: "bench", partition: "default", tensor: "w" };
 /** The side that {@linkcode Way} says listens. */
 export function listenerOf(way: Way): Part["role"] {
   return way.begins === "send" ? "receive" : "send";
+}
+
+/** Plays the part for which this process was started, or runs `main` in the one that starts the others. */
+export async function mainOrPart(
+  main: () => Promise<void>,
+  ways: Readonly<Record<string, Way>>,
+): Promise<void> {
+  const part = ownPart();
+  if (part === undefined) return await main();
+  const way = ways[part.variant];
+  if (way !== undefined) await playTransfer(part, way);
+  process.exit(0);
 }
 
 /** Plays one end to its end and reports what it cost. */
