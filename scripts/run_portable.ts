@@ -26,6 +26,9 @@ declare const chromiumTests: ChromiumTests;
 /** Ten downloads, each of them twice. */
 const DRIVEN_LIMIT_MS = 10 * 60_000;
 
+/** Tests that take longer are named. */
+const SLOW_MS = 3000;
+
 /** The tests of a runtime, and how one of them is run there. */
 interface PortableRuntime {
   readonly names: readonly string[];
@@ -102,10 +105,13 @@ await withScratchFolder(async (folder) => {
   const runtime = await RUNTIMES[kind as keyof typeof RUNTIMES](command, folder);
   const results: PortableResult[] = [];
   for (const name of runtime.names.filter((name) => name.toLowerCase().includes(wanted))) {
+    const startedMs = performance.now();
     const result = await runtime
       .run(name)
       .catch((error: unknown) => ({ name, error: String(error) }));
     results.push(result);
+    const tookMs = performance.now() - startedMs;
+    if (tookMs > SLOW_MS) console.log(`slow  ${name} (${Math.round(tookMs)} ms)`);
     if (result.error !== undefined) console.log(`✖ ${name}\n  ${result.error}`);
   }
   await runtime.close();

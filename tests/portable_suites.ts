@@ -122,6 +122,7 @@ import { goldenVectorsSuite } from "./wire/golden_vectors.ts";
 import { pagesSuite } from "./wire/pages.ts";
 import { receiptsSuite } from "./wire/receipts.ts";
 import { requestListSuite } from "./wire/request_list.ts";
+import { shapeSuite } from "./wire/shape.ts";
 import { tensorFrameSuite } from "./wire/tensor_frame.ts";
 import { wireTranscriptsSuite } from "./wire/transcripts.ts";
 import { xxh32Suite } from "./wire/xxh32.ts";
@@ -150,6 +151,7 @@ export const portableSuites: readonly Suite[] = [
   tensorFrameSuite,
   requestListSuite,
   receiptsSuite,
+  shapeSuite,
   wireTranscriptsSuite,
   deflateSuite,
   encodeChunkSuite,

@@ -1,5 +1,4 @@
 // This module runs in every runtime.
-import * as v from "valibot";
 import { ProtocolError, TransportError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
@@ -11,7 +10,8 @@ import {
   frameName,
   writeFrameHeader,
 } from "./frame_header.ts";
-import { type Messages, SCHEMAS } from "./messages.ts";
+import { type Messages, SHAPES } from "./messages.ts";
+import { Mismatch } from "./shape.ts";
 import { viewOf } from "./u64.ts";
 import { xxh32 } from "./xxh32.ts";
 
@@ -89,10 +89,13 @@ export function decodeMessage<K extends keyof Messages>(
   } catch (cause) {
     throw new ProtocolError(`The peer sent a ${kind} frame that is not plain CBOR`, { cause });
   }
-  const result = v.safeParse(SCHEMAS[kind], value);
-  if (result.success) return result.output as Messages[K];
-  const issue = result.issues[0];
-  throw new ProtocolError(
-    `The peer sent a ${kind} frame whose ${v.getDotPath(issue) ?? "payload"} is wrong: ${issue.message}`,
-  );
+  try {
+    return SHAPES[kind](value, "") as Messages[K];
+  } catch (error) {
+    if (!(error instanceof Mismatch)) throw error;
+    const { path, message } = error;
+    throw new ProtocolError(
+      `The peer sent a ${kind} frame whose ${path || "payload"} is wrong: ${message}`,
+    );
+  }
 }

@@ -1,5 +1,4 @@
 // This module runs in every runtime.
-import * as v from "valibot";
 import type { ErrorCode } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import {
@@ -11,6 +10,18 @@ import {
 import { MIN_CHUNK_BYTES } from "../tensor/chunk.ts";
 import { createDescriptor, type TensorDescriptor } from "../tensor/descriptor.ts";
 import { type DType, isDType } from "../tensor/dtype.ts";
+import {
+  bytes,
+  flag,
+  list,
+  oneOf,
+  optional,
+  passing,
+  record,
+  type Shape,
+  text,
+  whole,
+} from "./shape.ts";
 
 /** Whether leaves carry SHA-256 digests, or only their chunks' checksums. */
 export type DigestMode = "sha256" | "none";
@@ -182,96 +193,72 @@ export interface Messages {
   lane: Lane;
 }
 
-type Schema<T> = v.GenericSchema<unknown, T>;
-
-const u53 = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const text = (mostBytes: number) => v.pipe(v.string(), v.maxBytes(mostBytes));
-const texts = (length: number, most: number) => v.pipe(v.array(text(length)), v.maxLength(most));
-const bytes = (least: number, most: number) =>
-  v.custom<Uint8Array>(
-    (value) => value instanceof Uint8Array && value.byteLength >= least && value.byteLength <= most,
-    `expected ${least} to ${most} bytes`,
-  );
-const passes = (check: () => unknown): boolean => {
-  try {
-    check();
-    return true;
-  } catch {
-    return false;
-  }
-};
-
+const u53 = whole();
+const texts = (length: number, most: number) => list(text(length), most);
 const id = bytes(16, 16);
 const version = bytes(0, 32);
 const root = bytes(32, 32);
 // Whether the tensor has such a part is for whoever answers: it refuses the request, not the peer.
-const span = v.strictTuple([u53, u53]);
-const digest = v.picklist(["sha256", "none"]);
-const priority = v.pipe(u53, v.maxValue(255));
+const span = list(u53, 2, 2) as Shape<unknown> as Shape<readonly [number, number]>;
+const digest = oneOf("sha256", "none");
+const priority = whole(0, 255);
 const name = text(DEFAULT_LIMITS.maxNameBytes);
-const names = v.object({ model: name, partition: name, tensor: name });
-const address = v.pipe(
-  names,
-  v.check((value) => passes(() => checkAddress(value)), "not an address"),
+const address: Shape<TensorAddress> = passing(
+  record<TensorAddress>({ model: name, partition: name, tensor: name }),
+  "an address",
+  checkAddress,
 );
 // Each byte of a name may be escaped, as %2F.
-const patternName = v.pipe(text(3 * DEFAULT_LIMITS.maxNameBytes), v.minLength(1));
-const pattern = v.pipe(
-  v.object({ model: patternName, partition: patternName, tensor: patternName }),
-  v.check(
-    (value) => passes(() => parsePattern(`${value.model}/${value.partition}/${value.tensor}`)),
-    "not a pattern",
-  ),
+const patternName = text(3 * DEFAULT_LIMITS.maxNameBytes, 1);
+const pattern: Shape<AddressPattern> = passing(
+  record<AddressPattern>({ model: patternName, partition: patternName, tensor: patternName }),
+  "a pattern",
+  ({ model, partition, tensor }) => parsePattern(`${model}/${partition}/${tensor}`),
 );
-const descriptor = v.pipe(
-  v.object({
-    dtype: v.custom<DType>(isDType, "not a dtype"),
-    shape: v.pipe(v.array(u53), v.maxLength(DEFAULT_LIMITS.maxRank)),
+const descriptor: Shape<TensorDescriptor> = passing(
+  record<TensorDescriptor>({
+    dtype: passing(text(32), "a dtype", isDType) as Shape<string> as Shape<DType>,
+    shape: list(u53, DEFAULT_LIMITS.maxRank),
     byteLength: u53,
   }),
-  v.check(
-    (value) => passes(() => createDescriptor(value.dtype, value.shape, value.byteLength)),
-    "dtype, shape and byteLength do not agree",
-  ),
+  "a dtype, shape and byteLength that agree",
+  ({ dtype, shape, byteLength }) => createDescriptor(dtype, shape, byteLength),
 );
-const fault: Schema<Fault> = v.object({
-  code: text(32),
-  retryable: v.boolean(),
-  message: text(4096),
-});
+const fault = record<Fault>({ code: text(32), retryable: flag, message: text(4096) });
 
 /** What each control message must be to be believed; SPEC.md has the same in words. */
-export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = {
-  hello: v.object({
+export const SHAPES: { readonly [K in keyof Messages]: Shape<Messages[K]> } = {
+  hello: record<Hello>({
     instance: id,
     node: text(256),
     role: text(32),
     codecs: texts(32, 32),
     features: texts(64, 64),
-    maxChunkBytes: v.pipe(u53, v.minValue(MIN_CHUNK_BYTES)),
+    maxChunkBytes: whole(MIN_CHUNK_BYTES),
     connectionCredit: u53,
     maxTransfers: u53,
     maxRequests: u53,
-    laneKey: v.optional(id),
-    maxLanes: v.optional(u53),
-    token: v.optional(text(DEFAULT_LIMITS.maxTokenBytes)),
+    laneKey: optional(id),
+    maxLanes: optional(u53),
+    token: optional(text(DEFAULT_LIMITS.maxTokenBytes)),
   }),
-  goodbye: v.object({ message: v.optional(text(2048)) }),
+  goodbye: record<Goodbye>({ message: optional(text(2048)) }),
   error: fault,
-  request: v.pipe(
-    v.object({
+  request: passing(
+    record<Request>({
       id,
       epoch: u53,
       address,
       priority,
       digest,
-      version: v.optional(version),
-      bytes: v.optional(span),
-      rows: v.optional(span),
+      version: optional(version),
+      bytes: optional(span),
+      rows: optional(span),
     }),
-    v.check(({ bytes, rows }) => !bytes || !rows, "bytes and rows at once"),
+    "not bytes and rows at once",
+    ({ bytes, rows }) => !bytes || !rows,
   ),
-  offer: v.object({
+  offer: record<Offer>({
     id,
     epoch: u53,
     address,
@@ -280,34 +267,32 @@ export const SCHEMAS: { readonly [K in keyof Messages]: Schema<Messages[K]> } = 
     priority,
     digest,
     codecs: texts(32, 32),
-    chunkBytes: v.pipe(u53, v.minValue(MIN_CHUNK_BYTES)),
-    open: v.optional(v.boolean()),
-    root: v.optional(root),
+    chunkBytes: whole(MIN_CHUNK_BYTES),
+    open: optional(flag),
+    root: optional(root),
   }),
-  accept: v.object({ limit: u53 }),
-  complete: v.object({ byteLength: u53, version, root: v.optional(root), chunks: u53 }),
-  receipt: v.object({ complete: v.boolean() }),
+  accept: record<Accept>({ limit: u53 }),
+  complete: record<Complete>({ byteLength: u53, version, root: optional(root), chunks: u53 }),
+  receipt: record<Receipt>({ complete: flag }),
   cancel: fault,
-  phase: v.object({ phase: text(32), bytes: u53 }),
-  reprioritise: v.object({ priority }),
-  pause: v.object({ paused: v.boolean() }),
-  extent: v.object({ descriptor }),
-  list: v.object({ pattern, roots: v.boolean() }),
-  subscribe: v.object({ pattern, initial: v.boolean() }),
-  notify: v.pipe(
-    v.object({
-      kind: v.picklist(["here", "changed", "gone"]),
+  phase: record<Phase>({ phase: text(32), bytes: u53 }),
+  reprioritise: record<Reprioritise>({ priority }),
+  pause: record<Pause>({ paused: flag }),
+  extent: record<Extent>({ descriptor }),
+  list: record<List>({ pattern, roots: flag }),
+  subscribe: record<Subscribe>({ pattern, initial: flag }),
+  notify: passing(
+    record<Notify>({
+      kind: oneOf("here", "changed", "gone"),
       change: u53,
       address,
-      descriptor: v.optional(descriptor),
-      version: v.optional(version),
+      descriptor: optional(descriptor),
+      version: optional(version),
     }),
-    v.check(
-      ({ kind, descriptor, version }) =>
-        [descriptor, version].every((field) => (field === undefined) === (kind === "gone")),
-      "what is there has a descriptor and a version, what is gone has neither",
-    ),
+    "a descriptor and a version of what is there, neither of what is gone",
+    ({ kind, descriptor, version }) =>
+      [descriptor, version].every((field) => (field === undefined) === (kind === "gone")),
   ),
-  unsubscribe: v.object({}),
-  lane: v.object({ lane: v.pipe(u53, v.minValue(1)), key: id }),
+  unsubscribe: record({}),
+  lane: record<Lane>({ lane: whole(1), key: id }),
 };

@@ -39,6 +39,8 @@ function* slices(content: Uint8Array, lengths: readonly number[]): Generator<Uin
   }
 }
 
+const MOST_SLICES = 1000;
+
 export const chunkerStreamSuite: Suite = ({ test }) => {
   const content = patterned(3 * MiB + 12_345);
 
@@ -56,7 +58,9 @@ export const chunkerStreamSuite: Suite = ({ test }) => {
         ),
         fc.integer({ min: 0, max: content.byteLength }),
         async (chunkBytes, byteOffset, lengths, byteLength) => {
-          const part = content.subarray(0, byteLength);
+          // Slices of a few bytes all through are millions of them, and show nothing more.
+          const most = MOST_SLICES * Math.max(...lengths);
+          const part = content.subarray(0, Math.min(byteLength, most));
           const stage = new ChunkerStream({ chunkBytes, byteOffset });
           const { stream } = countedSource(slices(part, lengths));
           assertChunks(await collect(stream.pipeThrough(stage)), part, chunkBytes, byteOffset);

@@ -15,8 +15,10 @@ export function fillPattern(bytes: Uint8Array, offset: number): void {
 /** @throws {ConformanceError} for the first byte that is another. */
 export function checkPattern(bytes: Uint8Array, offset: number): void {
   for (let index = 0; index < bytes.byteLength; index++) {
-    const [found, wanted] = [bytes[index], patternAt(offset + index)];
-    check(found === wanted, `byte ${offset + index} is ${found}, wanted ${wanted}`);
+    const wanted = patternAt(offset + index);
+    // The text is made for the byte that is another only: there are millions of others.
+    if (bytes[index] === wanted) continue;
+    check(false, `byte ${offset + index} is ${bytes[index]}, wanted ${wanted}`);
   }
 }
 
