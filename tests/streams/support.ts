@@ -53,9 +53,17 @@ export function patterned(byteLength: number): Uint8Array {
   return bytes;
 }
 
-/** Whether two views hold the same bytes, quickly. */
+/** Whether two views hold the same bytes, quickly: in every runtime, a word at a time. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false;
-  for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return false;
+  const words = a.byteLength >> 2;
+  const [left, right] = [wordsOf(a, words), wordsOf(b, words)];
+  for (let i = 0; i < words; i++) if (left[i] !== right[i]) return false;
+  for (let i = 4 * words; i < a.byteLength; i++) if (a[i] !== b[i]) return false;
   return true;
+}
+
+function wordsOf(bytes: Uint8Array, words: number): Uint32Array {
+  const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(buffer, byteOffset, words);
 }
