@@ -1,10 +1,15 @@
 // Runs the portable suites in a runtime that has no test runner: `node run_portable.js workerd
 // COMMAND REPORT`. Writes a JUnit report, as the runners of the other runtimes do.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { json } from "node:stream/consumers";
+import { inspect } from "node:util";
 import { demoPageSuite } from "../tests/browser/demo_page.ts";
+import { browserGuideSuite } from "../tests/browser/guide.ts";
 import type { ChromiumTests } from "../tests/runtimes/chromium.ts";
 import { type PortableResult, runPortable, testsOf } from "../tests/runtimes/portable.ts";
 import type { RelayUrls } from "../tests/transports/browser.ts";
@@ -36,6 +41,14 @@ interface PortableRuntime {
   close(): Promise<void>;
 }
 
+/** What a worker says. Each request has a connection of its own: workerd closes those that rest. */
+async function answerOf(url: string, headers: Readonly<Record<string, string>>): Promise<unknown> {
+  const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+  const asked = get(url, { agent: false, headers, signal });
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  return json(response);
+}
+
 async function workerd(command: string, folder: string): Promise<PortableRuntime> {
   const file = join(folder, "worker.js");
   await bundle("tests/runtimes/workerd.ts", file, ["workerd"]);
@@ -43,11 +56,8 @@ async function workerd(command: string, folder: string): Promise<PortableRuntime
     objectClass: "WorkerTests",
   });
   const relay = await startPairingRelay();
-  const headers = { "relay-port": String(relay.port) };
-  const ask = async (name: string): Promise<unknown> => {
-    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
-    return (await fetch(`${url}/${encodeURIComponent(name)}`, { signal, headers })).json();
-  };
+  const ask = (name: string): Promise<unknown> =>
+    answerOf(`${url}/${encodeURIComponent(name)}`, { "relay-port": String(relay.port) });
   return {
     names: (await ask("")) as string[],
     run: async (name) => (await ask(name)) as PortableResult,
@@ -69,7 +79,7 @@ async function chromium(command: string, folder: string): Promise<PortableRuntim
   page.on("pageerror", (error) => console.log(`✖ the page failed: ${error.stack}`));
   await page.goto(`${server.url}#${new URLSearchParams({ ...relay.urls })}`);
   // These drive browsers of their own.
-  const driven = testsOf("chromium", [demoPageSuite(command)]);
+  const driven = testsOf("chromium", [demoPageSuite(command), browserGuideSuite(command)]);
   return {
     names: [...(await page.evaluate(() => chromiumTests.names())), ...driven.keys()],
     run: (name) =>
@@ -108,7 +118,7 @@ await withScratchFolder(async (folder) => {
     const startedMs = performance.now();
     const result = await runtime
       .run(name)
-      .catch((error: unknown) => ({ name, error: String(error) }));
+      .catch((error: unknown) => ({ name, error: inspect(error) }));
     results.push(result);
     const tookMs = performance.now() - startedMs;
     if (tookMs > SLOW_MS) console.log(`slow  ${name} (${Math.round(tookMs)} ms)`);

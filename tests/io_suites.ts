@@ -31,6 +31,7 @@ import { sweepsSuite } from "./cli/sweeps.ts";
 import { versionSuite } from "./cli/version.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
 import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
+import { edgeGuideSuite } from "./edge/guide.ts";
 import { edgeWorkersSuite } from "./edge/workers.ts";
 import { nodeFileSuite } from "./formats/node_file.ts";
 import { safetensorsStoreSuite } from "./formats/safetensors_store.ts";
@@ -92,6 +93,7 @@ export const ioSuites: readonly Suite[] = [
   pushSuite,
   sweepsSuite,
   edgeWorkersSuite,
+  edgeGuideSuite,
   settingsInForceSuite,
   exchangeWeightsSuite,
   secretLogsSuite,

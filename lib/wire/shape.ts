@@ -46,9 +46,10 @@ export const whole = (least = 0, most: number = Number.MAX_SAFE_INTEGER): Shape<
       Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most,
   );
 
+/** True or false, and nothing that only counts as such. */
 export const flag: Shape<boolean> = holding("true or false", (value) => typeof value === "boolean");
 
-/** Byte strings of these lengths. */
+/** A byte string of such a length. */
 export const bytes = (least: number, most: number): Shape<Uint8Array> =>
   holding(
     `${least} to ${most} bytes`,
@@ -71,7 +72,7 @@ export const text = (mostBytes: number, leastBytes = 0): Shape<string> =>
 export const oneOf = <T extends string>(...values: readonly T[]): Shape<T> =>
   holding(values.join(" or "), (value) => (values as readonly unknown[]).includes(value));
 
-/** A list, each of whose elements has this shape. */
+/** A list of so many, each of which has this shape. */
 export const list =
   <T>(element: Shape<T>, most: number, least = 0): Shape<T[]> =>
   (value, path) => {

@@ -29,25 +29,25 @@ async function commandOf(kind: Runtime["kind"], oldest = 0): Promise<string> {
   throw new Error(`The tests of workers need ${kind} ${oldest || ""}, and it was not found`);
 }
 
-/** Bundles an example, in a folder of its own. */
+/** Bundles a module, by its path in the repository, in a folder of its own. */
 async function withBundle(
-  example: string,
+  entry: string,
   body: (file: string, folder: string) => Promise<void>,
 ): Promise<void> {
   await withTempFolder(async (folder) => {
     const file = join(folder, "worker.js");
-    await bundle(`examples/edge/${example}.ts`, file, ["workerd"]);
+    await bundle(entry, file, ["workerd"]);
     await body(file, folder);
   });
 }
 
-/** Runs an example in workerd, with texts bound to it, for as long as the body does. */
+/** Runs a module in workerd, with texts bound to it, for as long as the body does. */
 export async function withWorker(
-  example: string,
+  entry: string,
   bindings: Readonly<Record<string, string>>,
   body: (worker: RunningWorker) => Promise<void>,
 ): Promise<void> {
-  await withBundle(example, async (file, folder) => {
+  await withBundle(entry, async (file, folder) => {
     const command = await commandOf("workerd");
     const { url, process, close } = await startWorkerd(command, folder, file, { bindings });
     try {
@@ -58,13 +58,13 @@ export async function withWorker(
   });
 }
 
-/** Runs an example beside a bucket, which workerd has by Miniflare only. */
+/** Runs a module beside a bucket, which workerd has by Miniflare only. */
 export async function withBucketWorker(
-  example: string,
+  entry: string,
   folders: WorkerHostOptions["folders"],
   body: (worker: RunningWorker) => Promise<void>,
 ): Promise<void> {
-  await withBundle(example, async (worker) => {
+  await withBundle(entry, async (worker) => {
     const program = join(root, "dist/tests/edge/worker_host.js");
     if (!existsSync(program)) throw new Error("Nothing is built yet: run npm run build");
     const options = JSON.stringify({ worker, folders });

@@ -159,7 +159,7 @@ export const edgeWorkersSuite: Suite = ({ test, runtime }) => {
     await withWeights(async (folder) => {
       const local = await SafetensorsStore.open([folder]);
       const folders = { one: folder, two: folder };
-      await withBucketWorker("serve_r2", folders, async ({ url }) => {
+      await withBucketWorker("examples/edge/serve_r2.ts", folders, async ({ url }) => {
         const wanted = await entriesOf(local);
         const peer = new TensorPeer((signal) =>
           webSocket.connect(url.replace("http", "ws"), { signal }),
@@ -215,7 +215,7 @@ export const edgeWorkersSuite: Suite = ({ test, runtime }) => {
         const { listen } = scheme === "tcp" ? tcp : webSocket;
         const listening = listen(`${scheme}://127.0.0.1:0`);
         await withOrigin(listening, { store: local, sinks }, async (ORIGIN) => {
-          await withWorker("pull_through", { ORIGIN }, async ({ url }) => {
+          await withWorker("examples/edge/pull_through.ts", { ORIGIN }, async ({ url }) => {
             let movedBytes = 0;
             const entries = (await entriesOf(local)).filter(isLarge);
             for (const { address, descriptor } of entries) {
@@ -281,7 +281,7 @@ export const edgeWorkersSuite: Suite = ({ test, runtime }) => {
       const check = new LargeCheck();
       const origin = { store: largeStore(), sinks: check };
       await withOrigin(tcp.listen("tcp://127.0.0.1:0"), origin, async (ORIGIN) => {
-        await withWorker("pull_through", { ORIGIN }, async (worker) => {
+        await withWorker("examples/edge/pull_through.ts", { ORIGIN }, async (worker) => {
           // Its code is loaded then, and has dialled once.
           await (await fetch(`${worker.url}/small/p/w`)).text();
           const before = mostBytes(worker);

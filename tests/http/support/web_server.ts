@@ -49,8 +49,10 @@ export interface WebAnswer {
   status: number;
   headers: Record<string, string>;
   body: Uint8Array;
-  /** Ends the link after so many bytes of the body. */
+  /** Ends the link after so many bytes of the body, and not before `cutWhen`. */
   cutAfter?: number;
+  /** A server may drop what it has not sent when it cuts: the end that reads says when. */
+  cutWhen?: Promise<void>;
 }
 
 /** Serves it until closed. */
@@ -131,13 +133,19 @@ export class WebServer {
   }
 }
 
-function send({ status, headers, body, cutAfter }: WebAnswer, outgoing: ServerResponse): void {
+function send(
+  { status, headers, body, cutAfter, cutWhen }: WebAnswer,
+  outgoing: ServerResponse,
+): void {
   outgoing.writeHead(status, headers);
   if (cutAfter === undefined) {
     outgoing.end(body);
     return;
   }
-  outgoing.write(body.subarray(0, cutAfter), () => outgoing.destroy());
+  outgoing.write(body.subarray(0, cutAfter), async () => {
+    await cutWhen;
+    outgoing.destroy();
+  });
 }
 
 /** Runs `body` with a server of this file. */
