@@ -98,39 +98,38 @@ async function differenceOf(wanted: string, found: string): Promise<string | und
 }
 
 /**
- * Pulls the model in a folder in every pairing of the runtimes, one after the other.
+ * Pulls the model in a folder from one runtime into each, one after the other.
  *
  * @param outputs A folder for what arrives.
  * @param scheme The transport, one of {@linkcode PAIRED_SCHEMES}.
  */
-export async function pullInEveryPairing(
-  runtimes: readonly Runtime[],
+export async function pullFrom(
+  server: Runtime,
+  clients: readonly Runtime[],
   model: string,
   outputs: string,
   scheme: string,
 ): Promise<Pairing[]> {
   const pairings: Pairing[] = [];
-  for (const server of runtimes) {
-    const { url, close } = await serve(server, model, scheme);
-    try {
-      for (const client of runtimes) {
-        const output = join(outputs, `${server.name}-${client.name}`);
-        const startMs = performance.now();
-        const pulled = await run(
-          client.command,
-          [...headrace(client), "pull", `${url}/*`, "-o", output],
-          { timeoutMs: PULL_LIMIT_MS },
-        );
-        const elapsedMs = performance.now() - startMs;
-        const fault =
-          pulled.code === 0
-            ? await differenceOf(model, output)
-            : `exit code ${pulled.code}: ${pulled.output.trim()}`;
-        pairings.push({ server: server.name, client: client.name, fault, elapsedMs });
-      }
-    } finally {
-      await close();
+  const { url, close } = await serve(server, model, scheme);
+  try {
+    for (const client of clients) {
+      const output = join(outputs, `${server.name}-${client.name}`);
+      const startMs = performance.now();
+      const pulled = await run(
+        client.command,
+        [...headrace(client), "pull", `${url}/*`, "-o", output],
+        { timeoutMs: PULL_LIMIT_MS },
+      );
+      const elapsedMs = performance.now() - startMs;
+      const fault =
+        pulled.code === 0
+          ? await differenceOf(model, output)
+          : `exit code ${pulled.code}: ${pulled.output.trim()}`;
+      pairings.push({ server: server.name, client: client.name, fault, elapsedMs });
     }
+  } finally {
+    await close();
   }
   return pairings;
 }

@@ -1,13 +1,7 @@
 // Pulls the model of real weights between all runtimes: npm run build && node dist/scripts/pairings.js
 import { join } from "node:path";
 import { makeWeights } from "../lib/cli/demo_weights.ts";
-import {
-  findPaired,
-  PAIRED_SCHEMES,
-  type Pairing,
-  pairingTable,
-  pullInEveryPairing,
-} from "./pairing.ts";
+import { findPaired, PAIRED_SCHEMES, type Pairing, pairingTable, pullFrom } from "./pairing.ts";
 import { installRuntimes } from "./runtimes.ts";
 import { withScratchFolder } from "./workspace.ts";
 
@@ -21,7 +15,10 @@ await withScratchFolder(async (folder) => {
   );
   const all: Pairing[] = [];
   for (const scheme of PAIRED_SCHEMES) {
-    const pairings = await pullInEveryPairing(found, model, join(folder, scheme), scheme);
+    const pairings: Pairing[] = [];
+    for (const server of found) {
+      pairings.push(...(await pullFrom(server, found, model, join(folder, scheme), scheme)));
+    }
     console.log(`\nover ${scheme}://\n${pairingTable(pairings)}`);
     for (const { server, client, fault } of pairings) {
       if (fault !== undefined) console.log(`FAILED  ${server} to ${client}: ${fault}`);

@@ -10,12 +10,10 @@ import { root, run, withScratchFolder } from "./workspace.ts";
 
 /** Above this a runtime hangs where its own time limit for a test cannot help. */
 const RUNTIME_LIMIT_MS = 30 * 60_000;
-/**
- * As many runtimes that start programs of their own run at once as the machines that check this have
- * cores. Beside them goes one of the others, which are one process each and wait a good part of it.
- */
+/** As many runtimes run at once as the machines that check this have cores. */
 const AT_ONCE = 2;
-const ONE_PROCESS_AT_ONCE = 1;
+/** Those that take longest begin first, so that none is left alone at the end. */
+const LONGEST_FIRST: readonly Runtime["kind"][] = ["node", "chromium", "deno", "bun", "workerd"];
 
 /** The tests that run everywhere. */
 const PORTABLE: ReadonlySet<string> = new Set(portableTests("node").keys());
@@ -80,21 +78,15 @@ if (chosen.length === 0) {
 }
 
 const runs: SuiteRun[] = [];
-async function runAll(waiting: Runtime[], atOnce: number): Promise<void> {
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      runs.push(await runSuites(next));
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-}
-await Promise.all([
-  runAll(chosen.filter(hasTestRunner), AT_ONCE),
-  runAll(
-    chosen.filter((runtime) => !hasTestRunner(runtime)),
-    ONE_PROCESS_AT_ONCE,
-  ),
-]);
+const waiting = chosen.toSorted(
+  (a, b) => LONGEST_FIRST.indexOf(a.kind) - LONGEST_FIRST.indexOf(b.kind),
+);
+const worker = async (): Promise<void> => {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    runs.push(await runSuites(next));
+  }
+};
+await Promise.all(Array.from({ length: AT_ONCE }, worker));
 
 const unwanted = options.runtime === undefined ? missing : [];
 // The table of transports in the README is made of what a whole run came to.
