@@ -1,6 +1,6 @@
 import { type Command, defineVerb } from "./command.ts";
 import { DIAL_ARGS, HTTP_ARGS, OUTPUT_ARGS } from "./common_args.ts";
-import { formatBytes, formatSeconds } from "./format.ts";
+import { formatBytes, formatCount, formatSeconds } from "./format.ts";
 import { parsePriority } from "./priority.ts";
 import { pull } from "./pull.ts";
 import { openSource } from "./pull_source.ts";
@@ -64,7 +64,7 @@ export const pullCommand: Command = defineVerb({
           report.close();
           report.event(
             { event: "done", ...summary, wireBytes, elapsedMs },
-            `${summary.tensors} tensors, ${formatBytes(summary.bytes)} ${summary.verified === "length" ? "of the right length, the server tells no digests," : "verified"} in ${paths.join(", ")}: ` +
+            `${formatCount(summary.tensors, "tensor")}, ${formatBytes(summary.bytes)} ${summary.verified === "length" ? "of the right length, the server tells no digests," : "verified"} in ${paths.join(", ")}: ` +
               `${formatBytes(wireBytes)} received in ${formatSeconds(elapsedMs)}, ` +
               `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
           );

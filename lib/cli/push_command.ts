@@ -2,7 +2,7 @@ import { type Command, defineVerb } from "./command.ts";
 import { DIAL_ARGS, OUTPUT_ARGS } from "./common_args.ts";
 import { UsageError } from "./describe_error.ts";
 import { dialPeer } from "./dial.ts";
-import { formatBytes, formatSeconds } from "./format.ts";
+import { formatBytes, formatCount, formatSeconds } from "./format.ts";
 import { parsePeerUrl } from "./peer_url.ts";
 import { parsePriority } from "./priority.ts";
 import { push } from "./push.ts";
@@ -51,7 +51,7 @@ export const pushCommand: Command = defineVerb({
           report.close();
           report.event(
             { event: "done", ...summary, wireBytes, elapsedMs },
-            `${summary.tensors} tensors, ${formatBytes(summary.bytes)} verified as ${summary.model} at ${url}: ` +
+            `${formatCount(summary.tensors, "tensor")}, ${formatBytes(summary.bytes)} verified as ${summary.model} at ${url}: ` +
               `${formatBytes(wireBytes)} sent in ${formatSeconds(elapsedMs)}, ` +
               `${formatBytes(summary.resumedBytes)} were there already, ${summary.retries} retries`,
           );

@@ -6,7 +6,7 @@ import {
   Interrupted,
   UsageError,
 } from "../../lib/cli/describe_error.ts";
-import { formatBytes, formatSeconds } from "../../lib/cli/format.ts";
+import { formatBytes, formatCount, formatSeconds } from "../../lib/cli/format.ts";
 import { inParallel } from "../../lib/cli/in_parallel.ts";
 import { checkListening, checkSecrets } from "../../lib/cli/listen_policy.ts";
 import { isOwnFault } from "../../lib/cli/logged_store.ts";
@@ -136,6 +136,10 @@ export const smallPartsSuite: Suite = ({ test }) => {
   });
 
   test("command line: sizes and times are shown with three digits", () => {
+    assert.deepEqual(
+      [0, 1, 2].map((count) => formatCount(count, "tensor")),
+      ["0 tensors", "1 tensor", "2 tensors"],
+    );
     assert.deepEqual([0, 999, 999_499, 1_500_000_000, 999_999_999_999_999].map(formatBytes), [
       "0 B",
       "999 B",
