@@ -104,7 +104,11 @@ export const optional =
     value === undefined ? undefined : shape(value, path);
 
 /** A shape whose value must pass a check as well, which refuses by `false` or by throwing. */
-export const passing =
-  <T>(shape: Shape<T>, wanted: string, check: (value: T) => unknown): Shape<T> =>
-  (value, path) =>
-    holding<T>(wanted, check as (value: unknown) => unknown)(shape(value, path), path);
+export function passing<T>(
+  shape: Shape<T>,
+  wanted: string,
+  check: (value: T) => unknown,
+): Shape<T> {
+  const held = holding<T>(wanted, check as (value: unknown) => unknown);
+  return (value, path) => held(shape(value, path), path);
+}

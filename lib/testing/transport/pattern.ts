@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 import type { Connection } from "../../connection.ts";
-import { check, checkSame } from "./check.ts";
+import { ConformanceError, checkSame } from "./check.ts";
 
 /** The byte at an offset of the stream that every case sends. */
 function patternAt(offset: number): number {
@@ -17,8 +17,9 @@ export function checkPattern(bytes: Uint8Array, offset: number): void {
   for (let index = 0; index < bytes.byteLength; index++) {
     const wanted = patternAt(offset + index);
     // The text is made for the byte that is another only: there are millions of others.
-    if (bytes[index] === wanted) continue;
-    check(false, `byte ${offset + index} is ${bytes[index]}, wanted ${wanted}`);
+    if (bytes[index] !== wanted) {
+      throw new ConformanceError(`byte ${offset + index} is ${bytes[index]}, wanted ${wanted}`);
+    }
   }
 }
 
