@@ -52,7 +52,7 @@ const LIMITS: readonly BundleLimit[] = [
     name: "FrameDecoderStream",
     source: streams("FrameDecoderStream"),
     aimBytes: STAGE_BYTES,
-    heldBytes: 8_000,
+    heldBytes: 7_100,
   },
   ...STAGES.map((name) => ({ name, source: streams(name), aimBytes: STAGE_BYTES })),
 ];

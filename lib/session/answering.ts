@@ -6,7 +6,10 @@ import { decodeChecked, decodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader } from "../wire/frame_header.ts";
 import type { DigestMode, Offer } from "../wire/messages.ts";
 import { decodeRequestList } from "../wire/request_list.ts";
+import { requestShape } from "../wire/request_shapes.ts";
+import { listShape, subscribeShape } from "../wire/store_shapes.ts";
 import type { TensorFrame, TensorPush } from "../wire/tensor_frame.ts";
+import { offerShape } from "../wire/transfer_shapes.ts";
 import type { AttemptFences } from "./attempt_fences.ts";
 import type { Attempt, Attempts } from "./attempts.ts";
 import type { Channel, StreamParty } from "./channel.ts";
@@ -59,7 +62,7 @@ export class Answering {
         return new ListingAnswer(
           channel,
           stream,
-          decodeMessage("list", header, payload),
+          decodeMessage(listShape, header, payload),
           store,
           context,
         );
@@ -87,7 +90,7 @@ export class Answering {
   ): StreamParty {
     const { context } = this.#options;
     const most = context.limits.maxSubscriptions;
-    const subscribe = decodeMessage("subscribe", header, payload);
+    const subscribe = decodeMessage(subscribeShape, header, payload);
     this.#subscriptions++;
     const onOver = () => {
       this.#subscriptions--;
@@ -109,7 +112,7 @@ export class Answering {
     store: TensorStore,
   ): StreamParty {
     const { context } = this.#options;
-    const request = decodeMessage("request", header, payload);
+    const request = decodeMessage(requestShape, header, payload);
     const { transfer, meter } = this.#options.transfer(request, "out");
     transfer.enter("moving");
     const serving = new Serving({
@@ -134,7 +137,7 @@ export class Answering {
     tensor: TensorFrame | undefined,
   ): StreamParty {
     const { context, peer } = this.#options;
-    const offer = tensor ? undefined : decodeMessage("offer", header, payload);
+    const offer = tensor ? undefined : decodeMessage(offerShape, header, payload);
     const identity = offer ?? pushOf(tensor);
     const digest: DigestMode = offer?.digest ?? (isHashed(tensor) ? "sha256" : "none");
     const { transfer, meter } = this.#options.transfer(identity, "in");

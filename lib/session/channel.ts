@@ -13,6 +13,7 @@ import { FLAG_AGAIN, FRAME, type FrameHeader, frameName } from "../wire/frame_he
 import { encodeNumber } from "../wire/pages.ts";
 import { encodeReceipts, type StreamRun } from "../wire/receipts.ts";
 import { decodeTensorFrame, type TensorFrame } from "../wire/tensor_frame.ts";
+import { faultShape } from "../wire/transfer_shapes.ts";
 import { type Flow, Outbox } from "./outbox.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { ReaderBudget } from "./reader_budget.ts";
@@ -261,7 +262,7 @@ export class Channel implements LinkHandler {
     } else if (!party) {
       if (this.#isNew(header)) this.#accept(header, payload);
     } else if (type === FRAME.error || type === FRAME.cancel) {
-      const fault = decodeMessage("error", header, payload);
+      const fault = decodeMessage(faultShape, header, payload);
       this.remove(stream);
       party.fail(errorOf(fault), stream);
     } else {

@@ -13,6 +13,14 @@ import { FLAG_LAST, FLAG_QUERY, FRAME, type FrameHeader, frameName } from "../wi
 import type { Complete, DigestMode, Offer } from "../wire/messages.ts";
 import { decodeDigestPage, decodeProof, type ProofPage } from "../wire/pages.ts";
 import type { TensorFrame } from "../wire/tensor_frame.ts";
+import {
+  completeShape,
+  extentShape,
+  offerShape,
+  pauseShape,
+  phaseShape,
+  reprioritiseShape,
+} from "../wire/transfer_shapes.ts";
 import { askedPart } from "./asked_part.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { CreditLine } from "./credit_line.ts";
@@ -211,10 +219,10 @@ export class Receiving implements StreamParty {
     switch (header.type) {
       case FRAME.offer:
         if (this.#isOffered) throw new ProtocolError("The peer offered twice");
-        this.#begin(decodeMessage("offer", header, payload));
+        this.#begin(decodeMessage(offerShape, header, payload));
         return;
       case FRAME.extent:
-        this.#heardExtent(decodeMessage("extent", header, payload).descriptor);
+        this.#heardExtent(decodeMessage(extentShape, header, payload).descriptor);
         return;
       case FRAME.digests:
         this.#heardDigests(header, decodeChecked(header, payload));
@@ -223,16 +231,16 @@ export class Receiving implements StreamParty {
         this.#heardProof(decodeChecked(header, payload));
         return;
       case FRAME.complete:
-        this.#heardComplete(decodeMessage("complete", header, payload));
+        this.#heardComplete(decodeMessage(completeShape, header, payload));
         return;
       case FRAME.phase:
-        this.#options.onPhase?.(decodeMessage("phase", header, payload).phase);
+        this.#options.onPhase?.(decodeMessage(phaseShape, header, payload).phase);
         return;
       case FRAME.reprioritise:
-        this.#options.onReprioritise?.(decodeMessage("reprioritise", header, payload).priority);
+        this.#options.onReprioritise?.(decodeMessage(reprioritiseShape, header, payload).priority);
         return;
       case FRAME.pause:
-        this.#isPausedThere = decodeMessage("pause", header, payload).paused;
+        this.#isPausedThere = decodeMessage(pauseShape, header, payload).paused;
         this.#options.onPause?.(this.#isPausedThere);
         return;
       default:

@@ -29,6 +29,8 @@ import {
   encodeProof,
   leavesOf,
 } from "../wire/pages.ts";
+import { acceptShape, receiptShape } from "../wire/request_shapes.ts";
+import { pauseShape, reprioritiseShape } from "../wire/transfer_shapes.ts";
 import { askedPart } from "./asked_part.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { ChunkFlow } from "./chunk_flow.ts";
@@ -183,7 +185,7 @@ export class Sending implements StreamParty {
       case FRAME.accept:
         if (this.#isAccepted) throw new ProtocolError("The peer accepted twice");
         this.#isAccepted = true;
-        this.#limit = decodeMessage("accept", header, payload).limit;
+        this.#limit = decodeMessage(acceptShape, header, payload).limit;
         this.#accepted.resolve();
         return;
       case FRAME.credit:
@@ -197,19 +199,19 @@ export class Sending implements StreamParty {
         this.#heardRefetch(decodeRanges(decodeChecked(header, payload), leafTotal));
         return;
       case FRAME.reprioritise: {
-        const { priority } = decodeMessage("reprioritise", header, payload);
+        const { priority } = decodeMessage(reprioritiseShape, header, payload);
         this.#setPriority(priority);
         this.#options.onReprioritise?.(priority);
         return;
       }
       case FRAME.pause:
-        this.#isPausedThere = decodeMessage("pause", header, payload).paused;
+        this.#isPausedThere = decodeMessage(pauseShape, header, payload).paused;
         this.#options.onPause?.(this.#isPausedThere);
         this.#news.tell();
         return;
       case FRAME.receipt: {
         // Read before the stream is over: a receipt that came damaged must fail the attempt.
-        const isComplete = decodeMessage("receipt", header, payload).complete;
+        const isComplete = decodeMessage(receiptShape, header, payload).complete;
         this.#options.channel.remove(this.#stream);
         if (!isComplete) {
           this.fail(new RemoteError("cancelled", "The peer did not keep the tensor"));

@@ -7,6 +7,7 @@ import type { TensorSource, TensorStore } from "../tensor/source.ts";
 import { decodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Request } from "../wire/messages.ts";
+import { pauseShape, reprioritiseShape } from "../wire/transfer_shapes.ts";
 import { askedPart } from "./asked_part.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import { Sending } from "./sending.ts";
@@ -52,10 +53,10 @@ export class Serving implements StreamParty {
       return;
     }
     if (header.type === FRAME.reprioritise) {
-      this.#priority = decodeMessage("reprioritise", header, payload).priority;
+      this.#priority = decodeMessage(reprioritiseShape, header, payload).priority;
       this.#options.onReprioritise?.(this.#priority);
     } else if (header.type === FRAME.pause) {
-      this.#isPausedThere = decodeMessage("pause", header, payload).paused;
+      this.#isPausedThere = decodeMessage(pauseShape, header, payload).paused;
       this.#options.onPause?.(this.#isPausedThere);
     } else {
       throw new ProtocolError(`The peer sent a ${frameName(header.type)} frame before the offer`);

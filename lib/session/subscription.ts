@@ -13,6 +13,8 @@ import type { SourceVersion } from "../tensor/source.ts";
 import { decodeMessage, encodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Notify } from "../wire/messages.ts";
+import { receiptShape } from "../wire/request_shapes.ts";
+import { notifyShape } from "../wire/store_shapes.ts";
 import type { Channel, StreamParty } from "./channel.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -230,7 +232,7 @@ class SubscriptionParty implements StreamParty {
 
   frame(header: FrameHeader, payload: Uint8Array): void {
     if (header.type === FRAME.receipt) {
-      const { complete } = decodeMessage("receipt", header, payload);
+      const { complete } = decodeMessage(receiptShape, header, payload);
       if (this.#isReady || !complete) {
         throw new ProtocolError("The peer took a subscription twice, or not at all");
       }
@@ -241,7 +243,7 @@ class SubscriptionParty implements StreamParty {
     if (header.type !== FRAME.notify) {
       throw new ProtocolError(`A subscription cannot hold a ${frameName(header.type)} frame`);
     }
-    const notify = decodeMessage("notify", header, payload);
+    const notify = decodeMessage(notifyShape, header, payload);
     if (notify.change <= this.#change)
       throw new ProtocolError("The peer told of changes backwards");
     this.#change = notify.change;

@@ -11,6 +11,7 @@ import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import { type FrameHandler, FrameParser } from "../wire/frame_parser.ts";
 import type { Complete, Offer } from "../wire/messages.ts";
 import { type DigestPage, decodeDigestPage } from "../wire/pages.ts";
+import { completeShape, faultShape, offerShape, phaseShape } from "../wire/transfer_shapes.ts";
 import { ChunkCollector } from "./chunk_collector.ts";
 
 /** Options of a {@linkcode FrameDecoderStream}. */
@@ -115,7 +116,7 @@ class TransferReader implements FrameHandler {
 
   frame(header: FrameHeader, payload: Uint8Array): void {
     const isEnd = header.type === FRAME.error || header.type === FRAME.cancel;
-    if (isEnd) throw errorOf(decodeMessage("error", header, payload));
+    if (isEnd) throw errorOf(decodeMessage(faultShape, header, payload));
     if (header.stream === 0) return;
     if (!this.#offer && header.type === FRAME.offer) {
       this.#begin(header, payload);
@@ -125,9 +126,9 @@ class TransferReader implements FrameHandler {
     if (header.type === FRAME.digests && header.flags === 0) {
       this.#expect(decodeDigestPage(decodeChecked(header, payload)), offer);
     } else if (header.type === FRAME.phase) {
-      decodeMessage("phase", header, payload);
+      decodeMessage(phaseShape, header, payload);
     } else if (header.type === FRAME.complete && !this.#collector.isOpen) {
-      const complete = decodeMessage("complete", header, payload);
+      const complete = decodeMessage(completeShape, header, payload);
       if (complete.byteLength !== offer.descriptor.byteLength) throw outOfOrder(header);
       this.isComplete = true;
       this.complete.resolve(complete);
@@ -148,7 +149,7 @@ class TransferReader implements FrameHandler {
   }
 
   #begin(header: FrameHeader, payload: Uint8Array): void {
-    const offer = decodeMessage("offer", header, payload);
+    const offer = decodeMessage(offerShape, header, payload);
     const { byteLength } = offer.descriptor;
     if (byteLength > this.#limits.maxTensorBytes) {
       throw new LimitError(

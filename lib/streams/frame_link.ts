@@ -10,6 +10,7 @@ import { decodeChecked, decodeMessage, encodeMessage } from "../wire/control.ts"
 import { errorOf, faultOf } from "../wire/fault.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import { FrameParser } from "../wire/frame_parser.ts";
+import { goodbyeShape, helloShape, laneShape } from "../wire/link_shapes.ts";
 import type { Hello } from "../wire/messages.ts";
 import { decodeNumber } from "../wire/pages.ts";
 import {
@@ -19,6 +20,7 @@ import {
   LOWEST_VERSION,
 } from "../wire/preamble.ts";
 import { decodeReceipts, type StreamRun } from "../wire/receipts.ts";
+import { faultShape } from "../wire/transfer_shapes.ts";
 import { FrameLane } from "./frame_lane.ts";
 import type { Drained, InFlight } from "./in_flight.ts";
 import { OutgoingCredit } from "./outgoing_credit.ts";
@@ -297,7 +299,7 @@ export class FrameLink {
     let lane: FrameLane | undefined;
     void this.#read(duplex, undefined, (header, payload) => {
       if (header.type !== FRAME.lane) throw new ProtocolError("A lane begins with LANE");
-      const { lane: index, key } = decodeMessage("lane", header, payload);
+      const { lane: index, key } = decodeMessage(laneShape, header, payload);
       const isFree = index > 0 && index < this.#limits.maxLanes && !this.#lanes[index];
       if (!isFree || !equalBytes(key, this.#laneKey)) {
         throw new ProtocolError(`Lane ${index} is not one of this connection`);
@@ -389,15 +391,15 @@ export class FrameLink {
     if (!isGreeting) this.#handlerOf(header);
     switch (header.type) {
       case FRAME.hello:
-        this.#heardHello(decodeMessage("hello", header, payload));
+        this.#heardHello(decodeMessage(helloShape, header, payload));
         break;
       case FRAME.goodbye:
-        decodeMessage("goodbye", header, payload);
+        decodeMessage(goodbyeShape, header, payload);
         this.close();
         break;
       case FRAME.error:
         this.#wasTold = true;
-        throw errorOf(decodeMessage("error", header, payload));
+        throw errorOf(decodeMessage(faultShape, header, payload));
       case FRAME.ping:
         lane.heardPing(decodeNumber(decodeChecked(header, payload)));
         break;

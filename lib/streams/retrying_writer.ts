@@ -28,6 +28,8 @@ import {
   encodeDigestPage,
   leavesOf,
 } from "../wire/pages.ts";
+import { acceptShape, receiptShape } from "../wire/request_shapes.ts";
+import { completeShape, faultShape, offerShape } from "../wire/transfer_shapes.ts";
 import { Dialler } from "./dialler.ts";
 import { FrameLink, type LinkHandler } from "./frame_link.ts";
 import { pipesHearErrors } from "./pipes_hear_errors.ts";
@@ -180,13 +182,13 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     }
     const payload = frame.subarray(FRAME_HEADER_BYTES);
     if (header.type === FRAME.offer && !this.#offer) {
-      this.#offer = decodeMessage("offer", header, payload);
+      this.#offer = decodeMessage(offerShape, header, payload);
       this.#safe = new LeafBitmap(leafCount(this.#offer.descriptor.byteLength));
       void this.#keepLinked();
     } else if (!this.#offer || this.#complete) {
       throw new TypeError(`A ${frameName(header.type)} frame cannot come here in a transfer`);
     } else if (header.type === FRAME.complete) {
-      this.#complete = decodeMessage("complete", header, payload);
+      this.#complete = decodeMessage(completeShape, header, payload);
     } else {
       const { byteLength } = this.#offer.descriptor;
       this.#keep(replayEntryOf(frame, header, byteLength, this.#limits));
@@ -354,7 +356,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
         this.#heardHave(header, decodeChecked(header, payload));
         break;
       case FRAME.accept:
-        this.#heardAccept(decodeMessage("accept", header, payload).limit);
+        this.#heardAccept(decodeMessage(acceptShape, header, payload).limit);
         break;
       case FRAME.credit:
         this.#limit = Math.max(this.#limit, decodeNumber(decodeChecked(header, payload)));
@@ -370,7 +372,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
         this.#heardRefetch(this.#ranges(header, payload));
         break;
       case FRAME.receipt:
-        if (!this.#isCompleteSent || !decodeMessage("receipt", header, payload).complete) {
+        if (!this.#isCompleteSent || !decodeMessage(receiptShape, header, payload).complete) {
           throw new ProtocolError("The peer took a transfer for complete that is not");
         }
         this.#isReceived = true;
@@ -378,7 +380,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
         break;
       case FRAME.error:
       case FRAME.cancel: {
-        const error = errorOf(decodeMessage("error", header, payload));
+        const error = errorOf(decodeMessage(faultShape, header, payload));
         if (error.retryable) this.#link?.close(error);
         else this.#fail(error);
         break;

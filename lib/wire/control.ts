@@ -10,8 +10,8 @@ import {
   frameName,
   writeFrameHeader,
 } from "./frame_header.ts";
-import { type Messages, SHAPES } from "./messages.ts";
-import { Mismatch } from "./shape.ts";
+import type { Messages } from "./messages.ts";
+import { Mismatch, type Shape } from "./shape.ts";
 import { viewOf } from "./u64.ts";
 import { xxh32 } from "./xxh32.ts";
 
@@ -74,28 +74,24 @@ export function encodeMessage<K extends keyof Messages>(
 /**
  * Reads and validates a control frame's payload.
  *
+ * @param shape What the message must be: the frame's type decides which, `offerShape` for OFFER.
  * @throws {TransportError} when the payload's check does not match.
  * @throws {ProtocolError} when it is not the message that its type promises.
  */
-export function decodeMessage<K extends keyof Messages>(
-  kind: K,
-  header: FrameHeader,
-  payload: Uint8Array,
-): Messages[K] {
+export function decodeMessage<T>(shape: Shape<T>, header: FrameHeader, payload: Uint8Array): T {
   const body = decodeChecked(header, payload);
+  const refused = (why: string, cause?: unknown) =>
+    new ProtocolError(`The peer sent a ${frameName(header.type)} frame ${why}`, { cause });
   let value: unknown;
   try {
     value = decodeCbor(body);
   } catch (cause) {
-    throw new ProtocolError(`The peer sent a ${kind} frame that is not plain CBOR`, { cause });
+    throw refused("that is not plain CBOR", cause);
   }
   try {
-    return SHAPES[kind](value, "") as Messages[K];
+    return shape(value, "");
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error;
-    const { path, message } = error;
-    throw new ProtocolError(
-      `The peer sent a ${kind} frame whose ${path || "payload"} is wrong: ${message}`,
-    );
+    throw refused(`whose ${error.path || "payload"} is wrong: ${error.message}`);
   }
 }

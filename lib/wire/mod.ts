@@ -26,6 +26,7 @@ export {
   writeFrameHeader,
 } from "./frame_header.ts";
 export { type FrameHandler, FrameParser } from "./frame_parser.ts";
+export { goodbyeShape, helloShape, laneShape } from "./link_shapes.ts";
 export { decodeListing, encodeListingEntry, type ListingEntry } from "./listing.ts";
 export type {
   Accept,
@@ -74,10 +75,22 @@ export {
 } from "./preamble.ts";
 export { decodeReceipts, encodeReceipts, type StreamRun } from "./receipts.ts";
 export { decodeRequestList, encodeRequestList, type RequestList } from "./request_list.ts";
+export { acceptShape, receiptShape, requestShape } from "./request_shapes.ts";
+export type { Shape } from "./shape.ts";
+export { listShape, notifyShape, subscribeShape } from "./store_shapes.ts";
 export {
   decodeTensorFrame,
   encodeTensorFront,
   type TensorFrame,
   type TensorPush,
 } from "./tensor_frame.ts";
+export {
+  completeShape,
+  extentShape,
+  faultShape,
+  offerShape,
+  pauseShape,
+  phaseShape,
+  reprioritiseShape,
+} from "./transfer_shapes.ts";
 export { xxh32 } from "./xxh32.ts";

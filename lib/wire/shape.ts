@@ -2,7 +2,7 @@
 // What a decoded value must be to be believed. A few functions, as every page that reads frames
 // loads them: a general library of schemas is three times the size of all that they replace.
 
-/** Takes a value as what it should be, or throws a {@linkcode Mismatch}. */
+/** Takes a value as what it should be, or throws, saying where it is not and what was found. */
 export type Shape<T> = (value: unknown, path: string) => T;
 
 /** Where a value is not what it should be, and what that is. */

@@ -10,7 +10,9 @@ import { connectionPair } from "../../lib/transports/memory.ts";
 import { decodeMessage } from "../../lib/wire/control.ts";
 import { FRAME } from "../../lib/wire/frame_header.ts";
 import { FrameParser } from "../../lib/wire/frame_parser.ts";
+import { helloShape } from "../../lib/wire/link_shapes.ts";
 import type { Hello, Offer } from "../../lib/wire/messages.ts";
+import { offerShape } from "../../lib/wire/transfer_shapes.ts";
 import { turn } from "../transports/conformance.ts";
 
 export const ADDRESS = { model: "m", partition: "default", tensor: "w" };
@@ -64,8 +66,8 @@ export function noted(inner: Connection, sent: Sent, clock?: LinkClock): Connect
   const parser = new FrameParser({
     frame: (header, payload) => {
       sent.frames.push(header.type);
-      if (header.type === FRAME.hello) sent.hello = decodeMessage("hello", header, payload);
-      if (header.type === FRAME.offer) sent.offers.push(decodeMessage("offer", header, payload));
+      if (header.type === FRAME.hello) sent.hello = decodeMessage(helloShape, header, payload);
+      if (header.type === FRAME.offer) sent.offers.push(decodeMessage(offerShape, header, payload));
     },
     chunk: (_header, head) => {
       const { byteOffset, rawBytes, codec, fragmentOffset } = head;

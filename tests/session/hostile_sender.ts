@@ -10,6 +10,7 @@ import { decodeMessage, encodeChecked } from "../../lib/wire/control.ts";
 import { FLAG_AGAIN, FLAG_LAST, FLAG_QUERY, FRAME } from "../../lib/wire/frame_header.ts";
 import type { Offer } from "../../lib/wire/messages.ts";
 import { decodeRanges, encodeDigestPage, encodeProof } from "../../lib/wire/pages.ts";
+import { requestShape } from "../../lib/wire/request_shapes.ts";
 import { xxh32 } from "../../lib/wire/xxh32.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
@@ -54,7 +55,7 @@ async function scene(
   await raw.greet();
   const frame = await raw.next(FRAME.request);
   const { stream } = frame.header;
-  const request = decodeMessage("request", frame.header, frame.payload);
+  const request = decodeMessage(requestShape, frame.header, frame.payload);
   const offer: Offer = {
     id: request.id,
     epoch: request.epoch,

@@ -6,13 +6,14 @@ import { FRAME, FRAME_HEADER_BYTES, readFrameHeader } from "../../lib/wire/frame
 import type { Messages } from "../../lib/wire/messages.ts";
 import type { Suite } from "../harness.ts";
 import { fromHex } from "../hex.ts";
+import { SHAPES } from "./shapes_by_kind.ts";
 import { concat, vectors } from "./vectors.ts";
 
 /** Reads a payload as the other end would, check and all. */
 function read(kind: keyof Messages, body: Uint8Array): unknown {
   const frame = encodeChecked(FRAME[kind], 1, body);
   const header = { type: FRAME[kind], flags: 0, stream: 1, payloadBytes: body.byteLength + 4 };
-  return decodeMessage(kind, header, frame.subarray(FRAME_HEADER_BYTES));
+  return decodeMessage<unknown>(SHAPES[kind], header, frame.subarray(FRAME_HEADER_BYTES));
 }
 
 function messageOf(kind: keyof Messages): Record<string, unknown> {
@@ -215,9 +216,12 @@ export const controlSuite: Suite = ({ test }) => {
     const frame = encodeMessage("accept", 2, { limit: 1 });
     const header = readFrameHeader(frame);
     const payload = frame.slice(FRAME_HEADER_BYTES);
-    assert.throws(() => decodeMessage("accept", header, payload.subarray(0, 3)), ProtocolError);
+    assert.throws(
+      () => decodeMessage(SHAPES.accept, header, payload.subarray(0, 3)),
+      ProtocolError,
+    );
     payload[0] = (payload[0] as number) ^ 1;
-    assert.throws(() => decodeMessage("accept", header, payload), TransportError, /accept/);
+    assert.throws(() => decodeMessage(SHAPES.accept, header, payload), TransportError, /accept/);
   });
 
   test("fault: travels with code, message and retryable, and nothing else", () => {

@@ -27,6 +27,7 @@ import {
   encodeTensorFront,
   type TensorFrame,
 } from "../../lib/wire/tensor_frame.ts";
+import { SHAPES } from "./shapes_by_kind.ts";
 import { type BinaryValue, concat } from "./vectors.ts";
 
 const LEAF_TOTAL = 2 ** 40;
@@ -84,7 +85,7 @@ function encodeBody(type: number, value: BinaryValue): Uint8Array {
 export function decodeFrame(header: FrameHeader, payload: Uint8Array): unknown {
   const { type } = header;
   if (isControlType(type)) {
-    return decodeMessage(frameName(type) as keyof Messages, header, payload);
+    return decodeMessage<unknown>(SHAPES[frameName(type) as keyof Messages], header, payload);
   }
   if (type !== FRAME.tensor) return decodeBody(type, decodeChecked(header, payload));
   const tensor = decodeTensorFrame(payload);

@@ -10,6 +10,7 @@ import { LEAF_BYTES } from "../../../lib/tensor/leaf.ts";
 import { decodeChecked, decodeMessage } from "../../../lib/wire/control.ts";
 import { FRAME, FRAME_HEADER_BYTES, readFrameHeader } from "../../../lib/wire/frame_header.ts";
 import { decodeNumber, decodeRanges } from "../../../lib/wire/pages.ts";
+import { acceptShape } from "../../../lib/wire/request_shapes.ts";
 import type { Plan } from "./plan.ts";
 import type { ModelChunk } from "./sender.ts";
 
@@ -78,7 +79,7 @@ export class End {
     const payload = frame.subarray(FRAME_HEADER_BYTES);
     const { stream, type } = header;
     if (type === FRAME.accept) {
-      this.#sendLimit(stream, decodeMessage("accept", header, payload).limit);
+      this.#sendLimit(stream, decodeMessage(acceptShape, header, payload).limit);
     } else if (type === FRAME.credit) {
       this.#sendLimit(stream, decodeNumber(decodeChecked(header, payload)));
     } else if (type === FRAME.refetch) {

@@ -17,6 +17,7 @@ import { FrameParser } from "../../../lib/wire/frame_parser.ts";
 import type { Fault, Hello, Messages } from "../../../lib/wire/messages.ts";
 import { encodePreamble } from "../../../lib/wire/preamble.ts";
 import { xxh32 } from "../../../lib/wire/xxh32.ts";
+import { SHAPES } from "../../wire/shapes_by_kind.ts";
 
 /** A frame that came, or the head of a CHUNK frame. */
 export interface RawFrame {
@@ -150,7 +151,7 @@ export class RawPeer {
 
   async nextMessage<K extends keyof Messages>(kind: K): Promise<Messages[K]> {
     const { header, payload } = await this.next(FRAME[kind]);
-    return decodeMessage(kind, header, payload);
+    return decodeMessage<Messages[K]>(SHAPES[kind], header, payload);
   }
 
   async nextBody(type: number): Promise<Uint8Array> {
