@@ -105,6 +105,8 @@ export const logsSuite: Suite = ({ test }) => {
   });
 
   test("logs: nothing is made of what nobody listens to", async () => {
+    // LogTape is loaded at the first event that somebody may listen to, which waits for it.
+    await logged(async () => {});
     await reset();
     let made = 0;
     const log = new EventLog("session");
