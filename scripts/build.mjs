@@ -71,6 +71,27 @@ async function bundlePage(outdir) {
   }
 }
 
+/**
+ * The command line as few files in the place of its many: that halves what each start takes. The
+ * files of a bundle lie beside one another, as their sources do.
+ */
+async function bundleCommand(folder) {
+  const { build } = await import("esbuild");
+  await build({
+    entryPoints: [join(folder, "main.js")],
+    outdir: folder,
+    allowOverwrite: true,
+    bundle: true,
+    splitting: true,
+    chunkNames: "main-[hash]",
+    packages: "external",
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    logLevel: "warning",
+  });
+}
+
 const hash = hashOfSources();
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== hash) {
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
@@ -87,6 +108,7 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== hash) {
     if (existsSync(built)) chmodSync(built, 0o755);
   }
   if (status === 0) await bundlePage(join(fresh, "lib", "cli", "demo_page"));
+  if (status === 0) await bundleCommand(join(fresh, "lib", "cli"));
   if (status === 0) writeFileSync(join(fresh, ".built-from"), hash);
   else process.exitCode = 1; // The compiler has said what is wrong.
   rmSync(dist, { recursive: true, force: true });

