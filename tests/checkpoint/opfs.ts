@@ -24,7 +24,8 @@ async function withFolder(use: (folder: string) => Promise<void>): Promise<void>
 
 const inBrowser: WithBench = (nowMs, use) =>
   withFolder((folder) => {
-    const store = new OpfsCheckpointStore({ folder, nowMs, waitMs: 50 });
+    // Longer than a busy browser takes to give a lock that is free.
+    const store = new OpfsCheckpointStore({ folder, nowMs, waitMs: 1000 });
     return use({
       store,
       async finished(output, fileName) {
