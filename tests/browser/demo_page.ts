@@ -70,12 +70,8 @@ export const demoPageSuite =
     };
 
     /** A page in a browser of its own; nothing may fail in it, or be asked of anybody else. */
-    const withPage = (
-      size: "once" | "twice",
-      rate: number | undefined,
-      use: (page: Page, stage: Stage) => Promise<void>,
-    ) =>
-      withStage(size, (stage) =>
+    const withPage = (rate: number | undefined, use: (page: Page, stage: Stage) => Promise<void>) =>
+      withStage((stage) =>
         withBrowser([], async (browser) => {
           const url = rate === undefined ? stage.url : await slowUrl(stage, rate);
           const { page, troubles, requests } = watched(await browser.newPage());
@@ -89,7 +85,7 @@ export const demoPageSuite =
 
     test("a tab closed or crashed at any moment goes on from its files, ten times in a row", () =>
       withTempFolder((profile) =>
-        withStage("twice", async (stage) => {
+        withStage(async (stage) => {
           const wanted = await digestsOnDisk(stage);
           const random = new SeededRandom(64);
           const context = await startProfile(program, profile);
@@ -129,7 +125,7 @@ export const demoPageSuite =
       ));
 
     test("a tensor that is paused stays away while all others come, and comes once it is resumed", () =>
-      withPage("once", SLOW_BYTES_PER_SECOND, async (page, stage) => {
+      withPage(SLOW_BYTES_PER_SECOND, async (page, stage) => {
         await load(page);
         await page.locator("#pause-all").click();
         await page.locator("#filter").fill(LATE);
@@ -153,7 +149,7 @@ export const demoPageSuite =
       }));
 
     test("a tensor that is made critical comes before what was asked for first", () =>
-      withPage("once", SLOW_BYTES_PER_SECOND, async (page) => {
+      withPage(SLOW_BYTES_PER_SECOND, async (page) => {
         await load(page);
         await page.locator("#pause-all").click();
         await openOnly(page, LATE);
@@ -171,7 +167,7 @@ export const demoPageSuite =
       }));
 
     test("all of it can be done by keyboard, and the focus is always seen", () =>
-      withPage("once", undefined, async (page) => {
+      withPage(undefined, async (page) => {
         await page.waitForFunction(() => document.querySelector("#choice:not([hidden])"));
         const focused: string[] = [];
         const tabTo = async (wanted: RegExp) => {
@@ -201,7 +197,7 @@ export const demoPageSuite =
       }));
 
     test("everything has a role and a name, and pictures have words", () =>
-      withPage("once", SLOW_BYTES_PER_SECOND, async (page) => {
+      withPage(SLOW_BYTES_PER_SECOND, async (page) => {
         await load(page);
         await page.locator("#pause-all").click();
         await openOnly(page, LATE);
@@ -233,7 +229,7 @@ export const demoPageSuite =
       }));
 
     test("words stand out from what is behind them, in the light and in the dark", () =>
-      withStage("once", (stage) =>
+      withStage((stage) =>
         withBrowser([], async (browser) => {
           for (const colorScheme of ["light", "dark"] as const) {
             const context = await browser.newContext({ colorScheme });
@@ -249,7 +245,7 @@ export const demoPageSuite =
       ));
 
     test("a phone shows it without scrolling to the side", () =>
-      withStage("once", (stage) =>
+      withStage((stage) =>
         withBrowser([], async (browser) => {
           const context = await browser.newContext({ viewport: { width: 360, height: 740 } });
           const { page } = watched(await context.newPage());
@@ -263,7 +259,7 @@ export const demoPageSuite =
       ));
 
     test("without a secure context it works with what is there, and says what is missing", () =>
-      withStage("once", (stage) =>
+      withStage((stage) =>
         withBrowser(["--host-resolver-rules=MAP 10.9.8.7 127.0.0.1"], async (browser) => {
           const { page, troubles } = watched(await browser.newPage());
           await page.goto(stage.url.replace("127.0.0.1", "10.9.8.7"));

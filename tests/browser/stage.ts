@@ -1,6 +1,4 @@
 // What tests of the demo page work with: real weights, a server of them, and tabs of a real browser.
-import { copyFile, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { makeWeights } from "../../lib/cli/demo_weights.ts";
 import { type FileDigests, fileDigests } from "../../lib/cli/file_digests.ts";
 import type { Page } from "../../scripts/chromium.ts";
@@ -17,20 +15,10 @@ export interface Stage {
 
 const MODEL = "real-weights";
 
-/** Serves real weights: 44 MB of them, or each file under a second name as well for 88 MB. */
-export function withStage(
-  size: "once" | "twice",
-  use: (stage: Stage) => Promise<void>,
-): Promise<void> {
+/** Serves 44 MB of real weights. */
+export function withStage(use: (stage: Stage) => Promise<void>): Promise<void> {
   return withLab(async (lab) => {
-    const { folder, files } = await makeWeights(lab.path(MODEL));
-    if (size === "twice") {
-      // An index of shards would have to name the second ones too.
-      await rm(join(folder, "model.safetensors.index.json"));
-      for (const file of files.filter((file) => file.endsWith(".safetensors"))) {
-        await copyFile(join(folder, file), join(folder, `again-${file}`));
-      }
-    }
+    const { folder } = await makeWeights(lab.path(MODEL));
     const { process } = await lab.serve([folder, "--demo", "--listen", "http://127.0.0.1:0"]);
     const { demo } = await process.event("listening");
     await use({ lab, folder, url: String(demo) });
