@@ -12,12 +12,6 @@ import { acceptStoreSuite } from "./cli/accept_store.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
 import { demoSuite } from "./cli/demo.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
-import { pullSuite } from "./cli/pull.ts";
-import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
-import { pullFaultsSuite } from "./cli/pull_faults.ts";
-import { pullHttpSuite } from "./cli/pull_http.ts";
-import { pullKilledSuite } from "./cli/pull_killed.ts";
-import { pullStoppedSuite } from "./cli/pull_stopped.ts";
 import { pushSuite } from "./cli/push.ts";
 import { secretLogsSuite } from "./cli/secret_logs.ts";
 import { serveDemoSuite } from "./cli/serve_demo.ts";
@@ -27,7 +21,6 @@ import { serveHttpsSuite } from "./cli/serve_https.ts";
 import { serveStatusSuite } from "./cli/serve_status.ts";
 import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
-import { sweepsSuite } from "./cli/sweeps.ts";
 import { versionSuite } from "./cli/version.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
 import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
@@ -44,7 +37,6 @@ import { dashboardSuite } from "./status/dashboard.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
 import { faultProxySuite } from "./testing/fault_proxy.ts";
 import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
-import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
 import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { webSocketSuite } from "./transports/websocket.ts";
@@ -64,7 +56,6 @@ export const ioSuites: readonly Suite[] = [
   faultProxySuite,
   tortureRunsSuite,
   fiftyCutsSuite,
-  stoppedProcessesSuite,
   nodeFileSuite,
   safetensorsStoreSuite,
   configCommandSuite,
@@ -77,11 +68,6 @@ export const ioSuites: readonly Suite[] = [
   damagedJournalsSuite,
   sweepCheckpointsSuite,
   fileCheckpointStoreSuite,
-  pullSuite,
-  pullKilledSuite,
-  pullStoppedSuite,
-  pullChangedSourceSuite,
-  pullFaultsSuite,
   serveGarbageSuite,
   serveDemoSuite,
   serveHttpSuite,
@@ -91,7 +77,6 @@ export const ioSuites: readonly Suite[] = [
   pairingsSuite,
   acceptStoreSuite,
   pushSuite,
-  sweepsSuite,
   edgeWorkersSuite,
   edgeGuideSuite,
   settingsInForceSuite,
@@ -99,7 +84,6 @@ export const ioSuites: readonly Suite[] = [
   secretLogsSuite,
   versionSuite,
   checkpointLogSuite,
-  pullHttpSuite,
   interopSuite,
   httpFileSuite,
 ];

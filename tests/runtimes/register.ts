@@ -1,7 +1,6 @@
 // Hands all suites to a runtime's own test runner; the files beside this one say which.
 import type { Harness } from "../harness.ts";
-import { ioSuites } from "../io_suites.ts";
-import { portableSuites } from "../portable_suites.ts";
+import { suitesOf } from "./suites_of.ts";
 
 /** A test that takes longer hangs; it fails under its name instead of stopping the run. */
 export const TEST_TIMEOUT_MS = 120_000;
@@ -15,5 +14,5 @@ export function registerSuites(runtime: string, test: Harness["test"]): void {
     names.add(name);
     if (name.toLowerCase().includes(wanted)) test(name, body);
   };
-  for (const suite of [...portableSuites, ...ioSuites]) suite({ runtime, names, test: register });
+  for (const suite of suitesOf(runtime)) suite({ runtime, names, test: register });
 }
