@@ -49,14 +49,15 @@ export async function connectorOf(
     const pinned = pinSha256 === undefined ? href : `${href}#sha256=${pinSha256}`;
     ways.push((signal) => connect(pinned, { signal, connectTimeoutMs }));
   }
-  if (!isTrusting || runtimeName() === "node") {
+  // Only Node's WebSockets show the certificate that they got.
+  if (pinSha256 === undefined || runtimeName() === "node") {
     const { connect } = await webSocketTransport();
     const socketUrl = href.replace(/^http/i, "ws");
     ways.push((signal) => connect(socketUrl, { signal, connectTimeoutMs, ...wanted }));
   }
   if (ways.length > 0) return firstConnected(ways);
   throw new UsageError(
-    `${url} cannot be held to a certificate of yours in this runtime: use tls://, or run headrace in Node`,
+    `${url} cannot be held to one certificate in this runtime: give its authority by --ca, use tls://, or run headrace in Node`,
   );
 }
 

@@ -1,9 +1,9 @@
 /**
- * WebSocket servers in Bun.
+ * WebSocket servers in Bun, and dialling with a certificate authority.
  *
  * @module headrace/websocket-bun
  */
-import type { Listener } from "../connection.ts";
+import type { Connection, Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";
 import { BunSocket, type BunSocketData, type BunWebSocket } from "./bun_socket.ts";
 import { ConnectionQueue } from "./connection_queue.ts";
@@ -13,12 +13,16 @@ import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "./message_socket.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
 import { isUpgrade, type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
-import type { WebSocketListenOptions } from "./websocket_options.ts";
+import type { WebSocketLike } from "./w3c_socket.ts";
+import { connect as dial } from "./websocket.ts";
+
+export type { TrustingConnectOptions } from "./websocket_options.ts";
+
+import type { TrustingConnectOptions, WebSocketListenOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
 
 export {
   acceptWebSocket,
-  connect,
   type OriginRules,
   type RequestOrigin,
   type WebSocketConnectOptions,
@@ -27,6 +31,12 @@ export {
   type WebSocketListenOptions,
   whyRefused,
 } from "./websocket.ts";
+
+/** Bun's own, with what browsers' lack. */
+type BunWebSocketClient = new (
+  url: string,
+  options: { protocols: string | string[]; tls: { ca: string } },
+) => WebSocketLike;
 
 /** Of a server of Bun's, what is used here. */
 interface BunServer {
@@ -57,6 +67,41 @@ interface BunServing {
 }
 
 const { Bun } = globalThis as unknown as { Bun: BunServing };
+
+/**
+ * Dials `ws://HOST:PORT` or `wss://HOST:PORT` in Bun, any path allowed.
+ *
+ * @throws {TypeError} when the URL is not such an address.
+ * @throws {TransportError} when there is no connection. When `signal` is aborted, what is thrown is
+ * `signal.reason`.
+ *
+ * @example
+ * ```ts
+ * import { connect, listen } from "headrace/websocket-bun";
+ *
+ * const listener = await listen("ws://127.0.0.1:0");
+ * const dialled = await connect(listener.url);
+ * const { value: accepted } = await listener.connections.getReader().read();
+ * dialled.close();
+ * accepted?.close();
+ * await listener.close();
+ * ```
+ */
+export async function connect(
+  url: string | URL,
+  options: TrustingConnectOptions = {},
+): Promise<Connection> {
+  const { ca } = options;
+  if (ca === undefined || options.WebSocket) return dial(url, options);
+  const { WebSocket: Own } = globalThis as unknown as { WebSocket: BunWebSocketClient };
+  const tls = { ca };
+  class Trusting extends Own {
+    constructor(href: string, protocols: string | string[]) {
+      super(href, { protocols, tls });
+    }
+  }
+  return dial(url, { ...options, WebSocket: Trusting });
+}
 
 /**
  * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Bun; port 0 picks one, `url` tells which. On

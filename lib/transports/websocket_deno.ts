@@ -1,5 +1,5 @@
 /**
- * WebSocket servers in Deno.
+ * WebSocket servers in Deno, and dialling with a certificate authority.
  *
  * @module headrace/websocket-deno
  */
@@ -11,13 +11,16 @@ import { tcpError } from "./tcp_errors.ts";
 import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_options.ts";
 import { isUpgrade, type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketLike } from "./w3c_socket.ts";
+import { connect as dial } from "./websocket.ts";
+
+export type { TrustingConnectOptions } from "./websocket_options.ts";
+
 import { acceptWebSocket } from "./websocket_connect.ts";
-import type { WebSocketListenOptions } from "./websocket_options.ts";
+import type { TrustingConnectOptions, WebSocketListenOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
 
 export {
   acceptWebSocket,
-  connect,
   type OriginRules,
   type RequestOrigin,
   type WebSocketConnectOptions,
@@ -33,6 +36,12 @@ interface DenoServer {
   shutdown(): Promise<void>;
 }
 
+/** Deno's own, with what browsers' lack. */
+type DenoWebSocket = new (
+  url: string,
+  options: { protocols: string[]; client: unknown },
+) => WebSocketLike;
+
 /** Of a request's connection, what is used here. */
 interface DenoServeInfo {
   readonly remoteAddr: { readonly hostname: string; readonly port: number };
@@ -40,6 +49,7 @@ interface DenoServeInfo {
 
 /** Of the `Deno` global, what is used here. */
 interface DenoServing {
+  createHttpClient(options: { caCerts: string[] }): { close(): void };
   serve(
     options: { hostname: string; port: number; cert?: string; key?: string; onListen(): void },
     handler: (request: Request, info: DenoServeInfo) => Response | Promise<Response>,
@@ -51,6 +61,49 @@ interface DenoServing {
 }
 
 const { Deno } = globalThis as unknown as { Deno: DenoServing };
+
+/**
+ * Dials `ws://HOST:PORT` or `wss://HOST:PORT` in Deno, any path allowed.
+ *
+ * @throws {TypeError} when the URL is not such an address.
+ * @throws {TransportError} when there is no connection. When `signal` is aborted, what is thrown is
+ * `signal.reason`.
+ *
+ * @example
+ * ```ts
+ * import { connect, listen } from "headrace/websocket-deno";
+ *
+ * const listener = await listen("ws://127.0.0.1:0");
+ * const dialled = await connect(listener.url);
+ * const { value: accepted } = await listener.connections.getReader().read();
+ * dialled.close();
+ * accepted?.close();
+ * await listener.close();
+ * ```
+ */
+export async function connect(
+  url: string | URL,
+  options: TrustingConnectOptions = {},
+): Promise<Connection> {
+  const { ca } = options;
+  if (ca === undefined || options.WebSocket) return dial(url, options);
+  const client = Deno.createHttpClient({ caCerts: [ca] });
+  const { WebSocket: Own } = globalThis as unknown as { WebSocket: DenoWebSocket };
+  class Trusting extends Own {
+    constructor(href: string, protocols: string | string[]) {
+      super(href, { protocols: [protocols].flat(), client });
+    }
+  }
+  try {
+    const connection = await dial(url, { ...options, WebSocket: Trusting });
+    const over = () => client.close();
+    connection.closed.then(over, over);
+    return connection;
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
 
 /**
  * Listens on `ws://HOST:PORT` or `wss://HOST:PORT` in Deno; port 0 picks one, `url` tells which. On

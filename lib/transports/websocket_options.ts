@@ -16,6 +16,12 @@ export interface WebSocketConnectOptions {
   readonly WebSocket?: WebSocketConstructor;
 }
 
+/** How to dial in a runtime whose WebSockets can be told whom to trust. */
+export interface TrustingConnectOptions extends WebSocketConnectOptions {
+  /** The certificate authority to trust, in PEM, instead of the runtime's own list. */
+  readonly ca?: string;
+}
+
 /** Whom to take connections from, and how many. */
 export interface WebSocketUpgradeOptions extends OriginRules {
   /** Closes the listener when aborted; before it listens, what is thrown is `signal.reason`. */

@@ -20,11 +20,17 @@ export const serveHttpsSuite: Suite = ({ test, runtime }) => {
       assert.equal((await stat(key)).mode & 0o777, 0o600);
       const listen = ["--listen", "https://127.0.0.1:0", "--cert", cert, "--key", key];
       const { url } = await lab.serve([source, ...listen]);
+      const trusting = lab.path("trusting");
+      doneOf(await lab.run(["pull", `${url}/llama`, "--ca", cert, "-o", trusting]));
+      await assertSameFolder(trusting, source);
       if (runtime === "bun") {
         // It has neither WebTransport nor a certificate to look at, and must say so.
         const unheld = await lab.run(["ls", `${url}/llama#sha256=${sha256}`]);
         assert.equal(unheld.code, 2);
-        assert.match(unheld.stdout, /cannot be held to a certificate of yours in this runtime/);
+        assert.match(
+          unheld.stdout,
+          /cannot be held to one certificate in this runtime: give its authority by --ca/,
+        );
         return;
       }
       const out = lab.path("out");
