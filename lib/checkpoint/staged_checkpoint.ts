@@ -1,9 +1,11 @@
 // This module runs in every runtime.
+
 import { StorageError } from "../errors.ts";
 import { sha256 as platformSha256, type Sha256 } from "../platform/sha256.ts";
 import type { TensorAddress } from "../tensor/address.ts";
 import type { TensorDescriptor } from "../tensor/descriptor.ts";
 import type { TensorSink } from "../tensor/sink.ts";
+import { logCheckpoint } from "./checkpoint_log.ts";
 import type { Checkpoint, FinishedFile, FinishOptions } from "./checkpoint_store.ts";
 import { FileHandles } from "./file_handles.ts";
 import { DURABLE, type JournalRecord } from "./journal.ts";
@@ -54,6 +56,7 @@ export async function loadStaged(
     const ledger = await loadLedger(place, key, durable ? DURABLE : place.boot);
     const recovered = await completeFinish(place, ledger);
     const present = await dropLost(place, ledger);
+    logCheckpoint(place.target, ledger);
     const journal = await place.createJournal(key, ledger.records());
     const handles = new FileHandles(present, MAX_OPEN_FILES, (...file) =>
       place.openStaged(...file),

@@ -1,5 +1,4 @@
 import type { Sha256 } from "../platform/sha256.ts";
-import { logCheckpoint } from "./checkpoint_log.ts";
 import type { CheckpointOptions } from "./checkpoint_store.ts";
 import { DiskPlace } from "./disk_place.ts";
 import { checkKey } from "./journal_header.ts";
@@ -48,8 +47,6 @@ export class StagedOutput extends StagedCheckpoint {
     const { kind, key, durable = false } = options;
     checkKey(key);
     const place = await DiskPlace.lock(outputPath, kind, durable);
-    const parts = await loadStaged(place, options);
-    logCheckpoint(outputPath, parts.ledger);
-    return new StagedOutput(parts);
+    return new StagedOutput(await loadStaged(place, options));
   }
 }

@@ -5,6 +5,7 @@ import { StorageError } from "../../lib/errors.ts";
 import { LEAF_BYTES } from "../../lib/tensor/leaf.ts";
 import type { Harness } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
+import { logged } from "../session/support/logged.ts";
 import { storeContract, type WithBench } from "./store_contract.ts";
 import { bytesOf, fetchTensor, heldIndices, sinkOf, V1, writeLeaf } from "./tensors.ts";
 
@@ -81,6 +82,21 @@ export function opfsSuite(harness: Harness, where: "a worker" | "a page"): void 
       await second.finish([{ fileName: "f", byteLength: body.byteLength }]);
       const whole = await (await store.file("out", "f"))?.arrayBuffer();
       assert.deepEqual(new Uint8Array(whole as ArrayBuffer), body);
+    }));
+
+  test("an output that something is left of is logged with how much, a new one is not", () =>
+    withFolder(async (folder) => {
+      const store = new OpfsCheckpointStore({ folder });
+      const records = await logged(async () => {
+        const first = await store.open("out", FOLDER);
+        await fetchTensor(first, "f", 0, body);
+        await first.release();
+        await (await store.open("out", FOLDER)).release();
+      });
+      const told = records.filter(({ category }) => category.join() === "headrace,checkpoint");
+      assert.lengthOf(told, 1);
+      const { event, output, tensors, leaves } = told[0]?.properties ?? {};
+      assert.deepEqual([event, output, tensors, leaves], ["checkpoint resumed", "out", 1, 4]);
     }));
 
   test("of two journals the newer counts only once it is whole", () =>
