@@ -116,7 +116,7 @@ async function main(): Promise<void> {
           if (received.bytes !== size) throw new Error(`${received.bytes} of ${size} arrived.`);
           const sent = JSON.parse(await running.line());
           await running.exited;
-          return { ...received, cpuSendSeconds: sent.cpuSeconds, cpuReceiveSeconds: Number.NaN };
+          return { ...received, cpuSendSeconds: sent.cpuSeconds };
         } finally {
           running.kill();
         }

@@ -9,7 +9,8 @@ export interface Sample {
   readonly bytes: number;
   readonly seconds: number;
   readonly cpuSendSeconds: number;
-  readonly cpuReceiveSeconds: number;
+  /** Left out where it cannot be told, as of a page. */
+  readonly cpuReceiveSeconds?: number;
   /** The larger of the two processes'. */
   readonly peakRssBytes?: number;
 }
@@ -139,21 +140,20 @@ function lineOf(name: string, own: readonly Sample[], floor: readonly Sample[]):
     ratio: median(ratios),
     ratioInterval: bootstrapInterval(ratios),
     cpuSendSecondsPerGiB: perGiB((sample) => sample.cpuSendSeconds),
-    cpuReceiveSecondsPerGiB: perGiB((sample) => sample.cpuReceiveSeconds),
+    cpuReceiveSecondsPerGiB: perGiB((sample) => sample.cpuReceiveSeconds ?? Number.NaN),
     peakRssMiB: peaks.length === 0 ? undefined : Math.max(...peaks) / 1024 ** 2,
   };
 }
 
 function format(line: Line, width: number): string {
   const [low, high] = line.ratioInterval;
+  const cpu = (seconds: number) => (Number.isNaN(seconds) ? "?" : seconds.toFixed(2));
   return [
     line.name.padEnd(width),
     line.gigabytesPerSecond.toFixed(2).padStart(6),
     line.ratio.toFixed(2).padStart(8),
     `${low.toFixed(2)} to ${high.toFixed(2)}`.padStart(14),
-    `${line.cpuSendSecondsPerGiB.toFixed(2)} + ${line.cpuReceiveSecondsPerGiB.toFixed(2)}`.padStart(
-      23,
-    ),
+    `${cpu(line.cpuSendSecondsPerGiB)} + ${cpu(line.cpuReceiveSecondsPerGiB)}`.padStart(23),
     (line.peakRssMiB?.toFixed(0) ?? "-").padStart(9),
   ].join(" ");
 }

@@ -1,5 +1,6 @@
 // One end of 50 transfers at once, the sender of which shows its status.
 import { StatusServer, statusUrlOf } from "../../../lib/cli/status_server.ts";
+import { FaultyConnection } from "../../../lib/testing/mod.ts";
 import { ByteSource, PeerRegistry, TensorPeer } from "../../../mod.ts";
 import { contentOf } from "../content.ts";
 import { DiscardingSink, joinOther } from "../transfer.ts";
@@ -13,12 +14,12 @@ const addressOf = (index: number) => ({
 
 /** Plays one end and reports what it cost. */
 export async function playShown(part: Part): Promise<void> {
-  const { transfers = 0, statusPort = 0 } = part.settings ?? {};
-  const byteLength = part.bytes / transfers;
-  await (part.role === "send" ? send : receive)(part, transfers, byteLength, statusPort);
+  const { transfers = 0 } = part.settings ?? {};
+  await (part.role === "send" ? send : receive)(part, transfers, part.bytes / transfers);
 }
 
-async function send(part: Part, _: number, byteLength: number, statusPort: number): Promise<void> {
+async function send(part: Part, _: number, byteLength: number): Promise<void> {
+  const { statusPort = 0, bytesPerSecond = 0 } = part.settings ?? {};
   const content = contentOf("random", byteLength);
   const registry = new PeerRegistry();
   const shown = { registry, node: "bench" };
@@ -29,7 +30,9 @@ async function send(part: Part, _: number, byteLength: number, statusPort: numbe
     return new ByteSource(content, { dtype: "U8", shape: [byteLength] });
   };
   const store = { async *list() {}, open };
-  const connection = await joinOther(part);
+  const full = await joinOther(part);
+  const throttle = { kind: "throttle", atByte: 0, bytesPerSecond } as const;
+  const connection = bytesPerSecond > 0 ? new FaultyConnection(full, { sent: [throttle] }) : full;
   const peer = new TensorPeer(connection, { accepted: true, store, codecs: [], registry });
   await peer.closed;
   say(JSON.stringify(stopwatch?.report(part.bytes)));
