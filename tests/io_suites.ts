@@ -1,7 +1,6 @@
 // Needs sockets and files.
 
 import { checkpointLogSuite } from "./checkpoint/checkpoint_log.ts";
-import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
 import { fileCheckpointStoreSuite } from "./checkpoint/file_checkpoint_store.ts";
 import { fileHandlesSuite } from "./checkpoint/file_handles.ts";
 import { lockSuite } from "./checkpoint/lock.ts";
@@ -10,16 +9,12 @@ import { stagedOutputFaultsSuite } from "./checkpoint/staged_output_faults.ts";
 import { sweepCheckpointsSuite } from "./checkpoint/sweep_checkpoints.ts";
 import { acceptStoreSuite } from "./cli/accept_store.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
-import { demoSuite } from "./cli/demo.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
-import { pushSuite } from "./cli/push.ts";
 import { secretLogsSuite } from "./cli/secret_logs.ts";
 import { serveDemoSuite } from "./cli/serve_demo.ts";
-import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { serveHttpSuite } from "./cli/serve_http.ts";
 import { serveHttpsSuite } from "./cli/serve_https.ts";
 import { serveStatusSuite } from "./cli/serve_status.ts";
-import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { versionSuite } from "./cli/version.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
@@ -36,8 +31,6 @@ import { pairingsSuite } from "./scripts/pairings.ts";
 import { dashboardSuite } from "./status/dashboard.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
 import { faultProxySuite } from "./testing/fault_proxy.ts";
-import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
-import { tortureRunsSuite } from "./testing/torture_runs.ts";
 import { tcpSuite } from "./transports/tcp.ts";
 import { webSocketSuite } from "./transports/websocket.ts";
 import { webSocketAttachSuite } from "./transports/websocket_attach.ts";
@@ -54,21 +47,16 @@ export const ioSuites: readonly Suite[] = [
   webTransportSuite,
   webSocketAttachSuite,
   faultProxySuite,
-  tortureRunsSuite,
-  fiftyCutsSuite,
   nodeFileSuite,
   safetensorsStoreSuite,
   configCommandSuite,
   demoWeightsSuite,
-  demoSuite,
   lockSuite,
   fileHandlesSuite,
   stagedOutputSuite,
   stagedOutputFaultsSuite,
-  damagedJournalsSuite,
   sweepCheckpointsSuite,
   fileCheckpointStoreSuite,
-  serveGarbageSuite,
   serveDemoSuite,
   serveHttpSuite,
   serveHttpsSuite,
@@ -76,10 +64,8 @@ export const ioSuites: readonly Suite[] = [
   dashboardSuite,
   pairingsSuite,
   acceptStoreSuite,
-  pushSuite,
   edgeWorkersSuite,
   edgeGuideSuite,
-  settingsInForceSuite,
   exchangeWeightsSuite,
   secretLogsSuite,
   versionSuite,
