@@ -11,9 +11,10 @@ const BURST_MS = 10;
 export class SlowLink {
   /** Where to dial instead of the server. */
   readonly url: string;
+  /** May be changed: what comes from then on passes at the new rate. */
+  bytesPerSecond: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #bytesPerSecond: number;
   readonly #marks: { readonly bytes: number; readonly reached: () => void }[] = [];
   #freeAtMs = 0;
   #passedBytes = 0;
@@ -23,7 +24,7 @@ export class SlowLink {
     const port = typeof address === "object" ? address?.port : undefined;
     this.url = `tcp://127.0.0.1:${port}`;
     this.#server = server;
-    this.#bytesPerSecond = bytesPerSecond;
+    this.bytesPerSecond = bytesPerSecond;
   }
 
   /** @param serverUrl `tcp://HOST:PORT`. */
@@ -84,7 +85,7 @@ export class SlowLink {
   async #turn(bytes: number): Promise<void> {
     const nowMs = performance.now();
     const beginMs = Math.max(this.#freeAtMs, nowMs - BURST_MS);
-    this.#freeAtMs = beginMs + (bytes * 1000) / this.#bytesPerSecond;
+    this.#freeAtMs = beginMs + (bytes * 1000) / this.bytesPerSecond;
     if (this.#freeAtMs > nowMs) await delay(this.#freeAtMs - nowMs);
   }
 
