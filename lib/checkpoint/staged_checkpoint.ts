@@ -1,5 +1,4 @@
 // This module runs in every runtime.
-
 import { StorageError } from "../errors.ts";
 import { sha256 as platformSha256, type Sha256 } from "../platform/sha256.ts";
 import type { TensorAddress } from "../tensor/address.ts";

@@ -17,7 +17,7 @@ export interface TcpConnectOptions extends TcpOptions {
   signal?: AbortSignal | undefined;
   /** For name lookup, connection and TLS handshake together, in milliseconds. Default 10,000. */
   connectTimeoutMs?: number;
-  /** Certificate authorities in PEM that are trusted instead of the runtime's own. */
+  /** Certificate authorities in PEM that are trusted instead of the runtime's own; in Deno beside them. */
   ca?: string;
   /**
    * The SHA-256 of the peer's certificate in hexadecimal, colons allowed. That one certificate is

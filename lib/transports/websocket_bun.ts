@@ -15,9 +15,6 @@ import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_optio
 import { isUpgrade, type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketLike } from "./w3c_socket.ts";
 import { connect as dial } from "./websocket.ts";
-
-export type { TrustingConnectOptions } from "./websocket_options.ts";
-
 import type { TrustingConnectOptions, WebSocketListenOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
 
@@ -31,6 +28,7 @@ export {
   type WebSocketListenOptions,
   whyRefused,
 } from "./websocket.ts";
+export type { TrustingConnectOptions } from "./websocket_options.ts";
 
 /** Bun's own, with what browsers' lack. */
 type BunWebSocketClient = new (

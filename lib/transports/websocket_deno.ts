@@ -12,9 +12,6 @@ import { DEFAULT_MAX_PENDING_CONNECTIONS, requireCertificate } from "./tcp_optio
 import { isUpgrade, type Refusal, upgradeRefusal } from "./upgrade_rules.ts";
 import type { WebSocketLike } from "./w3c_socket.ts";
 import { connect as dial } from "./websocket.ts";
-
-export type { TrustingConnectOptions } from "./websocket_options.ts";
-
 import { acceptWebSocket } from "./websocket_connect.ts";
 import type { TrustingConnectOptions, WebSocketListenOptions } from "./websocket_options.ts";
 import { formatWebSocketUrl, parseWebSocketUrl } from "./websocket_url.ts";
@@ -29,6 +26,7 @@ export {
   type WebSocketListenOptions,
   whyRefused,
 } from "./websocket.ts";
+export type { TrustingConnectOptions } from "./websocket_options.ts";
 
 /** Of a server of Deno's, what is used here. */
 interface DenoServer {

@@ -18,7 +18,7 @@ export interface WebSocketConnectOptions {
 
 /** How to dial in a runtime whose WebSockets can be told whom to trust. */
 export interface TrustingConnectOptions extends WebSocketConnectOptions {
-  /** The certificate authority to trust, in PEM, instead of the runtime's own list. */
+  /** Certificate authorities in PEM that are trusted instead of the runtime's own; in Deno beside them. */
   readonly ca?: string;
 }
 
