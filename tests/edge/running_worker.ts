@@ -58,16 +58,17 @@ export async function withWorker(
   });
 }
 
-/** Runs a module beside a bucket, which workerd has by Miniflare only. */
+/** Runs a module beside a bucket, which workerd has by Miniflare only, with texts bound to it. */
 export async function withBucketWorker(
   entry: string,
   folders: WorkerHostOptions["folders"],
   body: (worker: RunningWorker) => Promise<void>,
+  bindings: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   await withBundle(entry, async (worker) => {
     const program = join(root, "dist/tests/edge/worker_host.js");
     if (!existsSync(program)) throw new Error("Nothing is built yet: run npm run build");
-    const options = JSON.stringify({ worker, folders });
+    const options = JSON.stringify({ worker, folders, bindings });
     const child = spawn(await commandOf("node", OLDEST_NODE), [program, options], {
       stdio: ["pipe", "pipe", "inherit"],
     });
