@@ -28,7 +28,6 @@ import { httpFileSuite } from "./http/file.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { interopSuite } from "./scripts/interop.ts";
 import { pairingsSuite } from "./scripts/pairings.ts";
-import { dashboardSuite } from "./status/dashboard.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
 import { faultProxySuite } from "./testing/fault_proxy.ts";
 import { tcpSuite } from "./transports/tcp.ts";
@@ -61,7 +60,6 @@ export const ioSuites: readonly Suite[] = [
   serveHttpSuite,
   serveHttpsSuite,
   serveStatusSuite,
-  dashboardSuite,
   pairingsSuite,
   acceptStoreSuite,
   edgeWorkersSuite,

@@ -1,5 +1,5 @@
 // Take minutes together: they start processes of the command line by the hundred, damage a journal at
-// each of its bytes, and cut links again and again.
+// each of its bytes, drive a browser, and cut links again and again.
 import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
 import { demoSuite } from "./cli/demo.ts";
 import { pullSuite } from "./cli/pull.ts";
@@ -13,6 +13,7 @@ import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
 import type { Suite } from "./harness.ts";
+import { dashboardSuite } from "./status/dashboard.ts";
 import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
 import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
 import { tortureRunsSuite } from "./testing/torture_runs.ts";
@@ -31,6 +32,7 @@ export const longSuites: readonly Suite[] = [
   demoSuite,
   pushSuite,
   serveGarbageSuite,
+  dashboardSuite,
   settingsInForceSuite,
   fiftyCutsSuite,
   tortureRunsSuite,

@@ -37,20 +37,19 @@ async function hasPriority(transfer: Transfer | undefined, priority: number): Pr
 }
 
 export const dashboardSuite: Suite = ({ runtime, test }) => {
-  // It drives a browser by itself, so that once is enough.
-  if (runtime !== "node26") return;
+  if (!runtime.startsWith("node")) return;
 
-  test("dashboard: what is served is what its sources make (node26 only)", () => {
+  test("dashboard: what is served is what its sources make (node only)", () => {
     const served = readText("lib/status/dashboard_files.ts");
     const why = "run `npm run build && node dist/scripts/build_dashboard.js`";
     assert.isTrue(served === dashboardSource(), why);
   });
 
-  test("status: the version it says is the package's (node26 only)", () => {
+  test("status: the version it says is the package's (node only)", () => {
     assert.equal(VERSION, readJson<{ version: string }>("package.json").version);
   });
 
-  test("dashboard: without the token nothing is changed; with it, transfers are (node26 only)", async () => {
+  test("dashboard: without the token nothing is changed; with it, transfers are (node only)", async () => {
     const served = await serve(3);
     const { node, url } = served;
     const [first, second] = await node.ask();
@@ -94,7 +93,7 @@ export const dashboardSuite: Suite = ({ runtime, test }) => {
     await served.close();
   });
 
-  test("dashboard: the keyboard does it as well (node26 only)", async () => {
+  test("dashboard: the keyboard does it as well (node only)", async () => {
     const served = await serve(3);
     const { node, url } = served;
     const transfers = await node.ask();
@@ -121,7 +120,7 @@ export const dashboardSuite: Suite = ({ runtime, test }) => {
     await served.close();
   });
 
-  test("dashboard: bars move to the end, whatever a peer says stays text, nothing comes from outside (node26 only)", async () => {
+  test("dashboard: bars move to the end, whatever a peer says stays text, nothing comes from outside (node only)", async () => {
     const served = await serve(1, { node: "<img src=x onerror=alert(1)>" });
     const { node, url } = served;
     const evil = { model: "<b>m", partition: "p", tensor: "<img src=x onerror=alert(1)>" };
@@ -148,7 +147,7 @@ export const dashboardSuite: Suite = ({ runtime, test }) => {
     await served.close();
   });
 
-  test("dashboard: of 2,000 transfers only what is to be seen is in the page, and the filter finds each (node26 only)", async () => {
+  test("dashboard: of 2,000 transfers only what is to be seen is in the page, and the filter finds each (node only)", async () => {
     const served = await serve(1000);
     const other = await serve(1000, { origins: [served.url], node: "gpu-2" });
     await served.node.ask();
@@ -171,7 +170,7 @@ export const dashboardSuite: Suite = ({ runtime, test }) => {
     await other.close();
   });
 
-  test("dashboard: a node that does not let the page in is shown as lost (node26 only)", async () => {
+  test("dashboard: a node that does not let the page in is shown as lost (node only)", async () => {
     const [served, other] = [await serve(1), await serve(1)];
     await served.node.ask();
     await withPage({}, async (page) => {
