@@ -191,19 +191,23 @@ function hostility({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
   });
 }
 
+/** A few bytes come from one end to the other; both are closed then. */
+async function carriesBytes(near: Connection, far: Connection | undefined): Promise<void> {
+  const writer = near.writable.getWriter();
+  await writer.write(Uint8Array.of(1, 2, 3));
+  await writer.close();
+  assert.equal((await new Response(far?.readable).arrayBuffer()).byteLength, 3);
+  near.close();
+  far?.close();
+}
+
 function trust({ test, runtime }: Harness, adapter: WebSocketAdapter): void {
   test("websocket: an authority can be trusted, and no other", async () => {
     const { cert, key } = makeCertificate();
     const listener = await adapter.listen("wss://127.0.0.1:0", { cert, key });
     const taking = listener.connections.getReader().read();
     const near = await adapter.connect(listener.url, { ca: cert });
-    const { value: far } = await taking;
-    const writer = near.writable.getWriter();
-    await writer.write(Uint8Array.of(1, 2, 3));
-    await writer.close();
-    assert.equal((await new Response(far?.readable).arrayBuffer()).byteLength, 3);
-    near.close();
-    far?.close();
+    await carriesBytes(near, (await taking).value);
     const other = makeCertificate().cert;
     await assertRejects(() => adapter.connect(listener.url, { ca: other }), TransportError, /./);
     await assertRejects(() => adapter.connect(listener.url), TransportError, /./);
@@ -369,13 +373,7 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
     const taking = listener.connections.getReader().read();
     const own = Trusting as unknown as WebSocketConstructor;
     const near = await adapter.connect(listener.url, { WebSocket: own });
-    const { value: far } = await taking;
-    const writer = near.writable.getWriter();
-    await writer.write(Uint8Array.of(1, 2, 3));
-    await writer.close();
-    assert.equal((await new Response(far?.readable).arrayBuffer()).byteLength, 3);
-    far?.close();
-    near.close();
+    await carriesBytes(near, (await taking).value);
     await listener.close();
     await assertRejects(() => adapter.listen("wss://127.0.0.1:0"), TypeError, /certificate/);
   });
