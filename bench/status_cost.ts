@@ -3,8 +3,8 @@
 //   node bench/status_cost.ts [--quick] [--rounds=15] [--transfers=50] [--mib=64] [--listeners=10]
 //   node bench/status_cost.ts --rate=25 --mib=4
 //
-// With `--rate`, in MiB/s, the link is slow and the sender all but idle. What listeners cost is then seen
-// by itself, in seconds of CPU a second: it depends on how much there is to tell, not on how fast that moves.
+// With `--rate`, in MiB/s, the link is slow and the sender mostly waits. What listeners cost is then told
+// in seconds of CPU a second: what there is to tell each time is the same as at full speed.
 import process from "node:process";
 import { judge } from "./lib/bar.ts";
 import {
@@ -24,7 +24,7 @@ import { ownPart, runTwo, say } from "./lib/two_processes.ts";
 const MiB = 1024 * 1024;
 const BAR = { says: "at most 2 % more CPU seconds a GiB", atMost: 1.02 };
 
-/** A sender that does nothing but send takes most of one core. */
+/** A fiftieth of one core. */
 const IDLE_BAR = { says: "at most 0.02 s of CPU a second", atMost: 0.02 };
 
 async function run(

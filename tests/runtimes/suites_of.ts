@@ -3,9 +3,8 @@ import { ioSuites } from "../io_suites.ts";
 import { longSuites } from "../long_suites.ts";
 import { portableSuites } from "../portable_suites.ts";
 
-/** The suites of a runtime that has sockets and files. */
-export function suitesOf(runtime: string): readonly Suite[] {
+/** The suites of a runtime that has sockets and files, with or without those that take long. */
+export function suitesOf(withLong: boolean): readonly Suite[] {
   const suites = [...portableSuites, ...ioSuites];
-  // The oldest Node stands for Node in these; in the newest, pairings start the commands.
-  return runtime === "node26" ? suites : [...suites, ...longSuites];
+  return withLong ? [...suites, ...longSuites] : suites;
 }
