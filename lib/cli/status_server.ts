@@ -52,6 +52,8 @@ export class StatusServer {
       // What moves is not everybody's business either.
       protectReads: options.authorise !== undefined && !isLoopback(url.hostname),
     });
+    // Node loads what it makes answers with at the first one: now, not while tensors move.
+    await handler(new Request(new URL("/healthz", url)));
     const server = secure ? createHttpsServer({ ...tls }) : createHttpServer();
     server.on("request", (request, response) => {
       respond(request, response, secure, handler).catch(() => response.destroy());
