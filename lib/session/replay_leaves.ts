@@ -5,12 +5,16 @@ import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
 
 /**
  * The leaves of a stream that may be wanted again: filled in order, let go in any order, as soon as
- * they are safe at the other end. Leaves are never reused, so that what was lent of one stays true.
+ * they are safe at the other end. Their memory is used again, so that a long stream takes no more of
+ * it than what is kept, and is given out in copies only.
  */
 export class ReplayLeaves {
   readonly #mostLeaves: number;
   readonly #mostBytes: number;
+  readonly #allocate: (byteLength: number) => Uint8Array;
   readonly #leaves = new Map<number, Uint8Array>();
+  /** Memory of leaves that were let go, all of a whole leaf's length. */
+  readonly #free: Uint8Array[] = [];
   #keptBytes = 0;
   #filledBytes = 0;
   #isEnded = false;
@@ -18,10 +22,16 @@ export class ReplayLeaves {
   /**
    * @param mostLeaves How many leaves are kept at once.
    * @param mostBytes The bytes that the stream has at most.
+   * @param allocate Gives memory for a leaf; default: new memory.
    */
-  constructor(mostLeaves: number, mostBytes: number) {
+  constructor(
+    mostLeaves: number,
+    mostBytes: number,
+    allocate: (byteLength: number) => Uint8Array = (byteLength) => new Uint8Array(byteLength),
+  ) {
     this.#mostLeaves = mostLeaves;
     this.#mostBytes = mostBytes;
+    this.#allocate = allocate;
   }
 
   /** Memory that is taken. */
@@ -60,21 +70,10 @@ export class ReplayLeaves {
   }
 
   /**
-   * The bytes themselves where they lie in one leaf, a copy where not. They must have come.
+   * Copies bytes that have come.
    *
    * @throws {SourceNotRewindableError} when a leaf of them was let go.
    */
-  view(byteOffset: number, byteLength: number): Uint8Array {
-    const within = byteOffset % LEAF_BYTES;
-    if (byteLength > 0 && within + byteLength <= LEAF_BYTES) {
-      return this.#leafAt(byteOffset).subarray(within, within + byteLength);
-    }
-    const copy = new Uint8Array(byteLength);
-    this.copy(byteOffset, copy);
-    return copy;
-  }
-
-  /** Copies bytes that have come. @throws as {@linkcode ReplayLeaves.view}. */
   copy(byteOffset: number, into: Uint8Array): void {
     for (let at = 0; at < into.byteLength; ) {
       const within = (byteOffset + at) % LEAF_BYTES;
@@ -100,6 +99,7 @@ export class ReplayLeaves {
   /** Lets go of everything. */
   clear(): void {
     this.#leaves.clear();
+    this.#free.length = 0;
     this.#keptBytes = 0;
   }
 
@@ -109,7 +109,8 @@ export class ReplayLeaves {
     let leaf = this.#leaves.get(index);
     if (leaf === undefined) {
       if (this.#leaves.size >= this.#mostLeaves) return undefined;
-      leaf = new Uint8Array(leafLength(index, this.#mostBytes));
+      const byteLength = leafLength(index, this.#mostBytes);
+      leaf = this.#free.pop()?.subarray(0, byteLength) ?? this.#allocate(byteLength);
       this.#leaves.set(index, leaf);
       this.#keptBytes += leaf.byteLength;
     }
@@ -132,5 +133,6 @@ export class ReplayLeaves {
     if (leaf === undefined || !isWhole) return;
     this.#leaves.delete(index);
     this.#keptBytes -= leaf.byteLength;
+    if (leaf.byteLength === LEAF_BYTES && !this.#isEnded) this.#free.push(leaf);
   }
 }

@@ -127,15 +127,6 @@ export class StreamSource implements TensorSource {
   }
 
   /**
-   * As `read`, but gives the bytes themselves where they lie in one leaf; they must not be written.
-   *
-   * @throws as {@linkcode StreamSource.read}.
-   */
-  async lend(byteOffset: number, byteLength: number): Promise<Uint8Array> {
-    return this.#reach(byteOffset, byteLength, () => this.#leaves.view(byteOffset, byteLength));
-  }
-
-  /**
    * Whether the tensor ends at or before `byteOffset`: waits until the stream has given a byte there
    * or has ended, and keeps what it gave. So the chunk before is known to be the last, or not.
    *

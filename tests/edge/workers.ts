@@ -32,11 +32,8 @@ const MiB = 1024 * 1024;
 const LARGE_BYTES = 1024 * MiB;
 /** Out of a peer: the memory of a few leaves, and what the engine has not collected yet. */
 const MOST_GROWTH_OUT_BYTES = 96 * MiB;
-/**
- * Into a peer: each leaf is new memory, as what was lent of it must stay, and V8 lets some of it lie.
- * Measured: 140 MiB for 1 GiB, 170 MiB for 3.
- */
-const MOST_GROWTH_IN_BYTES = 224 * MiB;
+/** Into a peer: what is kept to be sent again comes on top. Together what a worker may have at all. */
+const MOST_GROWTH_IN_BYTES = 128 * MiB;
 
 /** Each request of a worker dials anew; the many small tensors would show nothing more. */
 const isLarge = ({ descriptor }: StoreEntry): boolean => descriptor.byteLength > 64 * 1024;
