@@ -18,7 +18,6 @@ export interface EventStreamOptions {
  */
 export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
   const { feed, clock, intervalMs, onEnd } = options;
-  const utf8 = new TextEncoder();
   const stop = new AbortController();
   let heard = 0;
   let toldAtMs = Number.NEGATIVE_INFINITY;
@@ -28,10 +27,10 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
         const waitMs = toldAtMs + intervalMs - clock.now();
         if (waitMs > 0) await sleep(clock, waitMs, stop.signal).catch(() => {});
         if (stop.signal.aborted) return;
-        const { round, text } = feed.since(heard);
+        const { round, event } = feed.since(heard);
         toldAtMs = clock.now();
         heard = round;
-        controller.enqueue(utf8.encode(`event: status\nid: ${round}\ndata: ${text}\n\n`));
+        controller.enqueue(event);
       },
       cancel() {
         stop.abort();

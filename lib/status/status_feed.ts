@@ -24,6 +24,7 @@ interface Row {
 const MAX_GONE = 4096;
 /** Several listeners that ask within this time are told the same. */
 const SHARED_MS = 200;
+const utf8 = new TextEncoder();
 
 /**
  * What has changed, for any number of listeners that each ask when they have room: all that is kept
@@ -41,26 +42,33 @@ export class StatusFeed {
   /** Whoever has heard nothing since this round has to be told everything. */
   #forgottenRound = 0;
   /** This round's answers, by the round that was heard last. */
-  readonly #told = new Map<number, string>();
+  readonly #told = new Map<number, Uint8Array>();
 
   constructor(view: NodeView, clock: Clock) {
     this.#view = view;
     this.#clock = clock;
   }
 
-  /** The latest round, and as JSON what is new in it since the round `heard`; 0 is the beginning. */
-  since(heard: number): { readonly round: number; readonly text: string } {
+  /**
+   * The latest round, and as a server-sent event what is new in it since the round `heard`; 0 is the
+   * beginning. The bytes are shared by all who have heard as much.
+   */
+  since(heard: number): { readonly round: number; readonly event: Uint8Array } {
     this.#look();
-    const known = this.#told.get(heard);
-    if (known !== undefined) return { round: this.#round, text: known };
+    const event = this.#told.get(heard) ?? this.#tell(heard);
+    return { round: this.#round, event };
+  }
+
+  #tell(heard: number): Uint8Array {
     const isFull = heard <= this.#forgottenRound;
     const rows: string[] = [];
     for (const { round, text } of this.#rows.values()) if (isFull || round > heard) rows.push(text);
     const gone = isFull ? [] : this.#gone.filter(({ round }) => round > heard);
     const keys = JSON.stringify(gone.map(({ key }) => key));
-    const text = `{${this.#head},"isFull":${isFull},"transfers":[${rows.join()}],"gone":${keys}}`;
-    this.#told.set(heard, text);
-    return { round: this.#round, text };
+    const data = `{${this.#head},"isFull":${isFull},"transfers":[${rows.join()}],"gone":${keys}}`;
+    const event = utf8.encode(`event: status\nid: ${this.#round}\ndata: ${data}\n\n`);
+    this.#told.set(heard, event);
+    return event;
   }
 
   /** Nobody listens any more: nothing has to be known. */

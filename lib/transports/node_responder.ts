@@ -42,6 +42,7 @@ async function readBody(incoming: IncomingMessage): Promise<Uint8Array<ArrayBuff
       throw new LimitError(`A body may take ${MAX_BODY_BYTES} bytes`);
     pieces.push(piece);
   }
+  if (byteLength === 0) return new Uint8Array();
   return new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
 }
 
