@@ -29,6 +29,7 @@ const STEPS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["API reference", ...script("check_reference")],
   ["bundle size", ...script("check_bundle")],
   ["npm package", ...script("check_package")],
+  ["quick start", ...script("newcomer")],
   ["JSR package", deno, "publish", "--quiet", "--dry-run", "--allow-dirty"],
 ];
 const CLOSING_LINE = /^(\d+) passed, (\d+) failed$/gm;

@@ -42,14 +42,29 @@ function linesFor(kind: string, text: string): string {
   return text.split("\n").filter(isMeant).join("\n");
 }
 
+/** What was done, and how long it took. */
+interface Step {
+  readonly name: string;
+  readonly seconds: number;
+}
+
+async function timed(name: string, work: () => Promise<void>): Promise<Step> {
+  const started = performance.now();
+  await work();
+  const seconds = (performance.now() - started) / 1000;
+  console.log(`  ${name.padEnd(28)} ${seconds.toFixed(1).padStart(6)} s`);
+  return { name, seconds };
+}
+
 /** Somebody at a terminal, in a folder, with one runtime. */
 class Newcomer {
-  readonly steps: { readonly name: string; readonly seconds: number }[] = [];
+  readonly steps: Step[];
   readonly #runtime: Runtime;
   readonly #env: Record<string, string>;
   #folder: string;
 
-  constructor(runtime: Runtime, folder: string) {
+  constructor(runtime: Runtime, folder: string, made: Step) {
+    this.steps = [made];
     this.#runtime = runtime;
     this.#folder = folder;
     const programs = join(folder, "programs");
@@ -60,11 +75,7 @@ class Newcomer {
 
   /** Does one step, and notes how long it takes. */
   async step(name: string, work: () => Promise<void>): Promise<void> {
-    const started = performance.now();
-    await work();
-    const seconds = (performance.now() - started) / 1000;
-    this.steps.push({ name, seconds });
-    console.log(`  ${name.padEnd(28)} ${seconds.toFixed(1).padStart(6)} s`);
+    this.steps.push(await timed(name, work));
   }
 
   /** From here on in this folder. */
@@ -176,10 +187,8 @@ async function follow(newcomer: Newcomer, { kind }: Runtime): Promise<void> {
   });
 }
 
-/** Makes the package where the guide wants it: beside the folder that is used to try it. */
-async function makePackage(folder: string, isCloned: boolean): Promise<void> {
-  const checkout = join(folder, "headrace");
-  mkdirSync(checkout);
+/** Makes the package as the guide says, in this folder. */
+async function makePackage(checkout: string, isCloned: boolean): Promise<void> {
   const must = async (command: string, cwd: string): Promise<void> => {
     const { code, output } = await run("bash", ["-ec", command], { cwd, timeoutMs: TOO_LONG_MS });
     if (code !== 0) throw new Error(`"${command}" failed:\n${output}`);
@@ -189,12 +198,14 @@ async function makePackage(folder: string, isCloned: boolean): Promise<void> {
   return must(fence("npm pack").text, checkout);
 }
 
-async function tryIn(runtime: Runtime, isCloned: boolean): Promise<string[]> {
+/** @param made How long the package took, which is in `checkout` now. */
+async function tryIn(runtime: Runtime, checkout: string, made: Step): Promise<string[]> {
   console.log(`${runtime.name} ${runtime.version}`);
   return withScratchFolder(async (folder) => {
-    const newcomer = new Newcomer(runtime, folder);
+    // The guide's path to the package leads there.
+    symlinkSync(checkout, join(folder, "headrace"));
+    const newcomer = new Newcomer(runtime, folder, made);
     try {
-      await newcomer.step("0 make the package", () => makePackage(folder, isCloned));
       await follow(newcomer, runtime);
     } catch (error) {
       return [`${runtime.name}: ${error instanceof Error ? error.message : error}`];
@@ -215,13 +226,17 @@ const { values } = parseArgs({
 });
 await installRuntimes();
 const { found } = await findRuntimes();
-const wanted = found.filter(({ kind, name }) =>
-  values.runtime ? [kind, name].includes(values.runtime) : ["node", "deno", "bun"].includes(kind),
-);
+const wanted = ["node", "deno", "bun"].flatMap((kind) => {
+  // Where two Nodes run, the first stands for both.
+  const runtime = found.find((one) => one.kind === kind);
+  return runtime && (values.runtime ?? kind) === kind ? [runtime] : [];
+});
 const problems: string[] = wanted.length === 0 ? ["no runtime to try it in"] : [];
-for (const runtime of wanted) problems.push(...(await tryIn(runtime, values.clone)));
-report(
-  "quick start",
-  problems,
-  `followed word for word in ${wanted.map(({ name }) => name).join(", ")}`,
-);
+await withScratchFolder(async (folder) => {
+  const checkout = join(folder, "headrace");
+  mkdirSync(checkout);
+  const made = await timed("0 make the package", () => makePackage(checkout, values.clone));
+  for (const runtime of wanted) problems.push(...(await tryIn(runtime, checkout, made)));
+});
+const names = wanted.map(({ name }) => name).join(", ");
+report("quick start", problems, `followed word for word in ${names}`);

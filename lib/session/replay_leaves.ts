@@ -103,8 +103,9 @@ export class ReplayLeaves {
     this.#keptBytes = 0;
   }
 
-  /** The rest of the leaf that is being filled, or `undefined` when there is no room for another. */
+  /** The rest of the leaf that is being filled, or `undefined` when there is no room for more. */
   #place(): Uint8Array | undefined {
+    if (this.#filledBytes >= this.#mostBytes) return undefined;
     const index = Math.floor(this.#filledBytes / LEAF_BYTES);
     let leaf = this.#leaves.get(index);
     if (leaf === undefined) {

@@ -1,6 +1,6 @@
 import { assert } from "chai";
 import { bundleProblems, outputsOf } from "../../scripts/bundle_rules.ts";
-import { blocksOf, docstringsOf } from "../../scripts/doc_blocks.ts";
+import { blocksOf, docstringsOf, fencesOf } from "../../scripts/doc_blocks.ts";
 import { exportProblems } from "../../scripts/export_rules.ts";
 import { importProblems } from "../../scripts/import_rules.ts";
 import { parseJunit } from "../../scripts/junit.ts";
@@ -175,6 +175,16 @@ export const checksSuite: Suite = ({ test }) => {
     const source = "/** Short. */\nconst a = 1;\n/**\n * ```ts\n * one {\n *   two }\n * ```\n */";
     assert.deepEqual(blocksOf(docstringsOf(source)), [
       { line: 5, code: "one {\n  two }", ignored: undefined },
+    ]);
+  });
+
+  test("checks: every block of a guide is found with its language", () => {
+    const guide =
+      "text\n```sh\nnpm ci\nnpm pack\n```\n`a`\n```\nsaid\n```\n```ts ignore: why\nb\n```";
+    assert.deepEqual(fencesOf(guide), [
+      { language: "sh", text: "npm ci\nnpm pack" },
+      { language: "", text: "said" },
+      { language: "ts ignore: why", text: "b" },
     ]);
   });
 
