@@ -27,7 +27,7 @@ import type { Suite } from "./harness.ts";
 import { httpFileSuite } from "./http/file.ts";
 import { checksSuite } from "./scripts/checks.ts";
 import { interopSuite } from "./scripts/interop.ts";
-import { pairingsSuite } from "./scripts/pairings.ts";
+import { tcpPairingsSuite } from "./scripts/pairings.ts";
 import { pipelineSuite } from "./streams/real_weights.ts";
 import { faultProxySuite } from "./testing/fault_proxy.ts";
 import { tcpSuite } from "./transports/tcp.ts";
@@ -60,7 +60,7 @@ export const ioSuites: readonly Suite[] = [
   serveHttpSuite,
   serveHttpsSuite,
   serveStatusSuite,
-  pairingsSuite,
+  tcpPairingsSuite,
   acceptStoreSuite,
   edgeWorkersSuite,
   edgeGuideSuite,

@@ -13,6 +13,7 @@ import { serveGarbageSuite } from "./cli/serve_garbage.ts";
 import { settingsInForceSuite } from "./cli/settings_in_force.ts";
 import { sweepsSuite } from "./cli/sweeps.ts";
 import type { Suite } from "./harness.ts";
+import { webSocketPairingsSuite } from "./scripts/pairings.ts";
 import { dashboardSuite } from "./status/dashboard.ts";
 import { fiftyCutsSuite } from "./testing/fifty_cuts.ts";
 import { stoppedProcessesSuite } from "./testing/stopped_processes.ts";
@@ -34,6 +35,7 @@ export const longSuites: readonly Suite[] = [
   serveGarbageSuite,
   dashboardSuite,
   settingsInForceSuite,
+  webSocketPairingsSuite,
   fiftyCutsSuite,
   tortureRunsSuite,
 ];
