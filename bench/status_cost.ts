@@ -1,6 +1,6 @@
-// What do ten listeners of a node's events cost its transfers?
+// What do ten listeners of a node's events, and its page, cost its transfers?
 //
-//   node bench/status_cost.ts [--quick] [--rounds=15] [--transfers=50] [--mib=64] [--listeners=10]
+//   node bench/status_cost.ts [--quick] [--rounds=15] [--transfers=50] [--mib=64] [--listeners=11]
 //   node bench/status_cost.ts --rate=25 --mib=4
 //
 // With `--rate`, in MiB/s, the link is slow and the sender mostly waits. What listeners cost is then told
@@ -17,7 +17,7 @@ import {
   type Sample,
   writeResult,
 } from "./lib/compare.ts";
-import { freePort, listenTo } from "./lib/status/listeners.ts";
+import { freePort, listenTo, openPage } from "./lib/status/listeners.ts";
 import { playShown } from "./lib/status/play.ts";
 import { ownPart, runTwo, say } from "./lib/two_processes.ts";
 
@@ -37,11 +37,15 @@ async function run(
 ): Promise<Sample> {
   const statusPort = await freePort();
   let stop = () => 0;
+  let page: Promise<void> = Promise.resolve();
   const settings = { transfers, statusPort, bytesPerSecond };
   const work = { variant: "shown", bytes, digest: false, settings };
   const sample = await runTwo(import.meta.url, work, "send", () => {
     stop = listenTo(statusPort, listeners);
+    if (listeners > 0) page = openPage(statusPort);
+    page.catch(() => {});
   }).finally(() => stop());
+  await page;
   if (listeners > 0 && stop() === 0) throw new Error("The listeners heard nothing.");
   return sample;
 }
@@ -55,13 +59,14 @@ async function main(): Promise<void> {
   const rounds = Number(flag("rounds", isQuick() ? "2" : "15"));
   const transfers = Number(flag("transfers", "50"));
   const bytes = transfers * Number(flag("mib", isQuick() ? "16" : "64")) * MiB;
-  const listeners = Number(flag("listeners", "10"));
+  const listeners = Number(flag("listeners", "11"));
   const rate = Number(flag("rate", "0"));
   const load = { transfers, bytes, bytesPerSecond: rate * MiB };
   const about =
     `${transfers} tensors of ${bytes / transfers / MiB} MiB at once, from memory to sinks that discard, SHA-256, ` +
     `two processes on loopback${rate > 0 ? `, ${rate} MiB/s` : ""}. The sender shows its status; floor: nobody looks. ` +
-    `Against that ${listeners} listeners of its events, of which one never reads, in a third process. CPU of the sender.`;
+    `Against that all files of its page and ${listeners} listeners of its events, the page's among them and one ` +
+    "that never reads, in a third process. CPU of the sender.";
   say(`status_cost on ${runtimeVersion()}, ${machine()}\n${about}`);
   const samples: Round[] = [];
   for (let round = 0; round < rounds; round++) {

@@ -30,17 +30,9 @@ export function blocksOf(markdown: string): DocBlock[] {
   return blocks;
 }
 
-/** A fenced block of any language. */
-export interface Fence {
-  /** What follows the opening fence; empty where nothing does. */
-  readonly language: string;
-  readonly text: string;
-}
-
-/** All fenced blocks of a Markdown text that begin at the start of a line. */
-export function fencesOf(markdown: string): Fence[] {
-  const fences = markdown.matchAll(/^```(.*)\n([\s\S]*?)\n```$/gm);
-  return [...fences].map(([, language = "", text = ""]) => ({ language, text }));
+/** What all fenced blocks of a Markdown text hold that begin at the start of a line, whatever language. */
+export function fencesOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^```.*\n([\s\S]*?)\n```$/gm)].map(([, text = ""]) => text);
 }
 
 /** The docstrings of a source text as Markdown; every other line is blank, so numbers stay. */

@@ -21,4 +21,9 @@ export class BufferPool {
   give(buffer: Uint8Array): void {
     if (this.#free.length < this.#mostKept) this.#free.push(buffer);
   }
+
+  /** Lets go of what is kept. */
+  clear(): void {
+    this.#free.length = 0;
+  }
 }

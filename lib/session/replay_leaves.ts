@@ -2,6 +2,7 @@
 import { SourceNotRewindableError } from "../errors.ts";
 import type { LeafRange } from "../tensor/bitmap.ts";
 import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
+import { BufferPool } from "./buffer_pool.ts";
 
 /**
  * The leaves of a stream that may be wanted again: filled in order, let go in any order, as soon as
@@ -11,10 +12,8 @@ import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
 export class ReplayLeaves {
   readonly #mostLeaves: number;
   readonly #mostBytes: number;
-  readonly #allocate: (byteLength: number) => Uint8Array;
   readonly #leaves = new Map<number, Uint8Array>();
-  /** Memory of leaves that were let go, all of a whole leaf's length. */
-  readonly #free: Uint8Array[] = [];
+  readonly #memory: BufferPool;
   #keptBytes = 0;
   #filledBytes = 0;
   #isEnded = false;
@@ -22,16 +21,16 @@ export class ReplayLeaves {
   /**
    * @param mostLeaves How many leaves are kept at once.
    * @param mostBytes The bytes that the stream has at most.
-   * @param allocate Gives memory for a leaf; default: new memory.
+   * @param memory Where leaves are taken from and given back to; by itself kept for this stream.
    */
   constructor(
     mostLeaves: number,
     mostBytes: number,
-    allocate: (byteLength: number) => Uint8Array = (byteLength) => new Uint8Array(byteLength),
+    memory: BufferPool = new BufferPool(mostLeaves),
   ) {
     this.#mostLeaves = mostLeaves;
     this.#mostBytes = mostBytes;
-    this.#allocate = allocate;
+    this.#memory = memory;
   }
 
   /** Memory that is taken. */
@@ -99,7 +98,7 @@ export class ReplayLeaves {
   /** Lets go of everything. */
   clear(): void {
     this.#leaves.clear();
-    this.#free.length = 0;
+    this.#memory.clear();
     this.#keptBytes = 0;
   }
 
@@ -110,8 +109,7 @@ export class ReplayLeaves {
     let leaf = this.#leaves.get(index);
     if (leaf === undefined) {
       if (this.#leaves.size >= this.#mostLeaves) return undefined;
-      const byteLength = leafLength(index, this.#mostBytes);
-      leaf = this.#free.pop()?.subarray(0, byteLength) ?? this.#allocate(byteLength);
+      leaf = this.#memory.take(leafLength(index, this.#mostBytes));
       this.#leaves.set(index, leaf);
       this.#keptBytes += leaf.byteLength;
     }
@@ -134,6 +132,7 @@ export class ReplayLeaves {
     if (leaf === undefined || !isWhole) return;
     this.#leaves.delete(index);
     this.#keptBytes -= leaf.byteLength;
-    if (leaf.byteLength === LEAF_BYTES && !this.#isEnded) this.#free.push(leaf);
+    // Nothing is taken any more once the stream has ended.
+    if (!this.#isEnded) this.#memory.give(leaf);
   }
 }

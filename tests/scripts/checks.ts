@@ -178,14 +178,10 @@ export const checksSuite: Suite = ({ test }) => {
     ]);
   });
 
-  test("checks: every block of a guide is found with its language", () => {
+  test("checks: every block of a guide is found, whatever its language", () => {
     const guide =
       "text\n```sh\nnpm ci\nnpm pack\n```\n`a`\n```\nsaid\n```\n```ts ignore: why\nb\n```";
-    assert.deepEqual(fencesOf(guide), [
-      { language: "sh", text: "npm ci\nnpm pack" },
-      { language: "", text: "said" },
-      { language: "ts ignore: why", text: "b" },
-    ]);
+    assert.deepEqual(fencesOf(guide), ["npm ci\nnpm pack", "said", "b"]);
   });
 
   test("checks: a JUnit report is read whatever its layout", () => {

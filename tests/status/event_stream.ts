@@ -1,6 +1,8 @@
 // What is told as it happens: complete, and never more than its reader takes.
 import { assert } from "chai";
-import type { StatusEvent } from "../../lib/status/status_feed.ts";
+import { PeerRegistry } from "../../lib/session/peer_registry.ts";
+import { NodeView } from "../../lib/status/node_status.ts";
+import { type StatusEvent, StatusFeed } from "../../lib/status/status_feed.ts";
 import type { Suite } from "../harness.ts";
 import { ManualClock, settle } from "../session/support/manual_clock.ts";
 import { turn } from "../transports/conformance.ts";
@@ -90,6 +92,16 @@ export const eventStreamSuite: Suite = ({ test }) => {
     await silent.cancel();
     await other.cancel();
     await node.close();
+  });
+
+  test("events: those who have heard as much are given the same bytes", () => {
+    const clock = new ManualClock();
+    const registry = new PeerRegistry();
+    const shown = { registry, node: "n", role: "mixed", isSteerable: false, clock };
+    const feed = new StatusFeed(new NodeView(shown), clock);
+    const first = feed.since(0);
+    assert.strictEqual(feed.since(0).event, first.event, "encoded once");
+    assert.notStrictEqual(feed.since(first.round).event, first.event, "nothing is new to this one");
   });
 
   test("events: only so many may listen, and one that leaves makes room", async () => {

@@ -1,5 +1,6 @@
 // Those who look at a status, in a process of their own: they are no part of what is measured.
 import { connect, createServer } from "node:net";
+import { DASHBOARD_FILES } from "../../../lib/status/dashboard_files.ts";
 
 /** A port that nobody listens on. */
 export function freePort(): Promise<number> {
@@ -9,6 +10,16 @@ export function freePort(): Promise<number> {
       server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
     });
   });
+}
+
+/** Asks for what a browser asks for that opens the page; its events are one more listener's. */
+export async function openPage(port: number): Promise<void> {
+  const files = Object.keys(DASHBOARD_FILES).map(async (path) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    await response.arrayBuffer();
+    if (!response.ok) throw new Error(`${path} was answered with ${response.status}.`);
+  });
+  await Promise.all(files);
 }
 
 /** Opens so many listeners of events, of which the last never reads; returns what ends them. */
