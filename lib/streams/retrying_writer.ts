@@ -1,40 +1,27 @@
 // This module runs in every runtime.
 import { type Clock, systemClock } from "../clock.ts";
-import type { Connect } from "../connection.ts";
+import type { Connect, Connection } from "../connection.ts";
 import { deferred, News } from "../deferred.ts";
-import { ConfigError, HeadraceError, IntegrityError, ProtocolError } from "../errors.ts";
+import { HeadraceError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry.ts";
 import { LeafBitmap } from "../tensor/bitmap.ts";
-import { LEAF_BYTES, leafCount } from "../tensor/leaf.ts";
-import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
-import { errorOf } from "../wire/fault.ts";
+import { leafCount } from "../tensor/leaf.ts";
+import { decodeMessage } from "../wire/control.ts";
 import {
-  FLAG_AGAIN,
-  FLAG_LAST,
-  FLAG_QUERY,
   FRAME,
   FRAME_HEADER_BYTES,
   type FrameHeader,
   frameName,
   readFrameHeader,
-  writeFrameHeader,
 } from "../wire/frame_header.ts";
-import type { Complete, Offer } from "../wire/messages.ts";
-import {
-  decodeBitmapPage,
-  decodeNumber,
-  decodeRanges,
-  encodeDigestPage,
-  leavesOf,
-} from "../wire/pages.ts";
-import { acceptShape, receiptShape } from "../wire/request_shapes.ts";
-import { completeShape, faultShape, offerShape } from "../wire/transfer_shapes.ts";
+import { completeShape, offerShape } from "../wire/transfer_shapes.ts";
 import { Dialler } from "./dialler.ts";
-import { FrameLink, type LinkHandler } from "./frame_link.ts";
+import { FrameLink } from "./frame_link.ts";
 import { pipesHearErrors } from "./pipes_hear_errors.ts";
+import { ReplayAttempt, type ReplayedTransfer } from "./replay_attempt.ts";
 import { isSafe, ReplayBuffer } from "./replay_buffer.ts";
-import { type ReplayEntry, replayEntryOf } from "./replay_entry.ts";
+import { replayEntryOf } from "./replay_entry.ts";
 
 /** Options of {@linkcode retryingWriter} beside the policy. */
 export interface RetryingWriterOptions {
@@ -55,8 +42,6 @@ export interface RetryingWriterOptions {
 
 const DEFAULT_BUFFERED_BYTES = 16 * 1024 * 1024;
 const LEAST_BUFFERED_BYTES = 4 * 1024 * 1024;
-/** The dialler's first stream. */
-const STREAM = 1;
 
 /**
  * Writes the frames of one transfer, as a FrameEncoderStream makes them, to a peer that accepts
@@ -105,30 +90,17 @@ export function retryingWriter(
   return new WritableStream(sink, { highWaterMark: 1 });
 }
 
-class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
-  readonly #dialler: Dialler<FrameLink>;
+class RetryingSink implements UnderlyingSink<Uint8Array> {
+  readonly #dialler: Dialler<ReplayAttempt>;
   readonly #limits: Limits;
   readonly #clock: Clock;
   readonly #options: RetryingWriterOptions;
-  readonly #buffer = new ReplayBuffer();
   readonly #received = deferred<void>();
-  #link: FrameLink | undefined;
-  #offer: Offer | undefined;
-  #complete: Complete | undefined;
-  /** The compressions that were offered over the connection at hand. */
-  #codecs: readonly string[] = [];
-  /** Chunks sent over the connection at hand. */
-  #chunksSent = 0;
+  /** What the attempts share; there is none before the first frame. */
+  #transfer: ReplayedTransfer | undefined;
   #epoch = 0;
-  #isAccepted = false;
-  #isCompleteSent = false;
-  #limit = 0;
   #maxBufferedBytes: number;
-  /** What the other end says is safe there. */
-  #safe = new LeafBitmap(0);
-  /** What the other end says it has, while it says so after a new offer. */
-  #have = new LeafBitmap(0);
-  /** Wakes whoever waits for credit, room or a link. */
+  /** Wakes whoever waits for frames, credit, room or the end. */
   readonly #news = new News();
   #isReceived = false;
   #failure: { readonly error: unknown } | undefined;
@@ -138,18 +110,17 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
   readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason);
 
   constructor(connect: Connect, policy: RetryPolicy, options: RetryingWriterOptions) {
-    const clock = options.clock ?? systemClock;
-    this.#clock = clock;
+    this.#clock = options.clock ?? systemClock;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { maxBufferedBytes = DEFAULT_BUFFERED_BYTES } = options;
     this.#maxBufferedBytes = Math.max(maxBufferedBytes, LEAST_BUFFERED_BYTES);
     this.#dialler = new Dialler({
-      open: async (signal) => this.#greet(await connect(signal), clock, signal),
-      ended: (link) => link.closed,
-      discard: (link, reason) => link.close(reason),
+      open: async (signal) => this.#greet(await connect(signal), signal),
+      ended: ({ link }) => link.closed,
+      discard: ({ link }, reason) => link.close(reason),
       policy: () => policy,
-      clock,
+      clock: this.#clock,
       random: options.random ?? Math.random,
     });
   }
@@ -181,53 +152,76 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       throw new TypeError("retryingWriter takes whole frames, one at a time");
     }
     const payload = frame.subarray(FRAME_HEADER_BYTES);
-    if (header.type === FRAME.offer && !this.#offer) {
-      this.#offer = decodeMessage(offerShape, header, payload);
-      this.#safe = new LeafBitmap(leafCount(this.#offer.descriptor.byteLength));
+    if (header.type === FRAME.offer && !this.#transfer) {
+      this.#transfer = this.#begin(header, payload);
       void this.#keepLinked();
-    } else if (!this.#offer || this.#complete) {
+    } else if (!this.#transfer || this.#transfer.complete) {
       throw new TypeError(`A ${frameName(header.type)} frame cannot come here in a transfer`);
     } else if (header.type === FRAME.complete) {
-      this.#complete = decodeMessage(completeShape, header, payload);
+      this.#transfer.complete = decodeMessage(completeShape, header, payload);
     } else {
-      const { byteLength } = this.#offer.descriptor;
-      this.#keep(replayEntryOf(frame, header, byteLength, this.#limits));
+      this.#keep(frame, header, this.#transfer);
     }
     this.#news.tell();
     // What is asked for again must not wait behind half a chunk, so a chunk is taken in whole.
-    const isFull = () => this.#buffer.bytes > this.#maxBufferedBytes && this.#buffer.endsChunk;
+    const { buffer } = this.#transfer;
+    const isFull = () => buffer.bytes > this.#maxBufferedBytes && buffer.endsChunk;
     while (isFull() && !this.#failure) await this.#news.wait();
     this.#throwIfFailed();
   }
 
   async close(): Promise<void> {
     this.#isBusy = true;
-    if (!this.#complete) {
+    if (!this.#transfer?.complete) {
       this.#fail(new TypeError("The transfer ended before its complete frame"));
     }
     await this.#received.promise;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    const link = this.#link;
+    const attempt = this.#dialler.current;
     this.#dialler.close(undefined);
-    await link?.goodbye();
+    await attempt?.link.goodbye();
   }
 
   abort(reason: unknown): void {
     this.#fail(reason);
   }
 
+  #begin(header: FrameHeader, payload: Uint8Array): ReplayedTransfer {
+    const offer = decodeMessage(offerShape, header, payload);
+    const isOver = () => this.#isReceived || this.#failure !== undefined;
+    return {
+      offer,
+      buffer: new ReplayBuffer(),
+      limits: this.#limits,
+      clock: this.#clock,
+      news: this.#news,
+      safe: new LeafBitmap(leafCount(offer.descriptor.byteLength)),
+      complete: undefined,
+      get isOver() {
+        return isOver();
+      },
+      onProgress: () => this.#dialler.progressed(),
+      onReceived: () => {
+        this.#isReceived = true;
+        this.#received.resolve();
+      },
+      onFault: (error) => this.#fail(error),
+    };
+  }
+
   /** Keeps a frame, unless the receiver held all of it from earlier: it would not be taken twice. */
-  #keep(entry: ReplayEntry): void {
+  #keep(frame: Uint8Array, header: FrameHeader, { offer, buffer, safe }: ReplayedTransfer): void {
+    const entry = replayEntryOf(frame, header, offer.descriptor.byteLength, this.#limits);
     this.#maxBufferedBytes = Math.max(this.#maxBufferedBytes, 2 * entry.chunkBytes);
-    if (!isSafe(entry, this.#safe)) this.#buffer.push(entry);
+    if (!isSafe(entry, safe)) buffer.push(entry);
   }
 
   /** Dials, sends over the link until it is lost, and begins again, until the receipt is here. */
   async #keepLinked(): Promise<void> {
     try {
       while (!this.#failure && !this.#isReceived) {
-        await this.#dialler.link();
-        await this.#send().catch((error) => {
+        const attempt = await this.#dialler.link();
+        await attempt.send().catch((error) => {
           if (!(error instanceof HeadraceError && error.retryable)) throw error;
         });
       }
@@ -236,85 +230,8 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     }
   }
 
-  async #send(): Promise<void> {
-    const link = this.#link as FrameLink;
-    let isLost = false;
-    const lost = () => {
-      isLost = true;
-      this.#news.tell();
-    };
-    link.closed.then(lost, lost);
-    while (!isLost && !this.#isReceived && !this.#failure) {
-      if (!this.#hasRoom(link)) {
-        await Promise.race([this.#news.wait(), link.first.room.wait()]);
-        continue;
-      }
-      // What is taken here must be sent: it is not asked for twice.
-      const again = this.#isAccepted ? this.#buffer.takeAgain() : [];
-      const next = this.#buffer.next;
-      if (again.length > 0) {
-        for (const entry of again) await this.#writeAgain(link, entry);
-      } else if (this.#isAccepted && next && this.#mayGo(link, next)) {
-        this.#checkCodec(next);
-        this.#buffer.advance();
-        if (next.endsChunk && next.endOffset > 0) this.#chunksSent++;
-        await link.write(next.frame);
-      } else if (this.#isAccepted && !next && this.#complete && !this.#isCompleteSent) {
-        this.#isCompleteSent = true;
-        // What was not sent over this connection is not waited for at the other end.
-        const complete = { ...this.#complete, chunks: this.#chunksSent };
-        await link.write(encodeMessage("complete", STREAM, complete));
-      } else {
-        await Promise.race([this.#news.wait(), link.first.room.wait()]);
-      }
-    }
-    if (isLost && !this.#isReceived) await link.closed;
-  }
-
-  /** What the peer cannot undo is not offered; a chunk that needs it is an error when it comes. */
-  async #offerTo(link: FrameLink): Promise<Offer> {
-    const offer = this.#offer as Offer;
-    const { codecs } = await link.remoteHello;
-    const unknown = offer.codecs.findIndex((name) => !codecs.includes(name));
-    this.#codecs = unknown < 0 ? offer.codecs : offer.codecs.slice(0, unknown);
-    return { ...offer, codecs: this.#codecs, epoch: this.#epoch++ };
-  }
-
-  /** @throws {ConfigError} for a chunk that the peer cannot decompress. */
-  #checkCodec({ codec }: ReplayEntry): void {
-    if (codec <= this.#codecs.length) return;
-    const name = this.#offer?.codecs[codec - 1];
-    throw new ConfigError(
-      `The peer cannot undo the compression ${name}: leave CompressorStream out, or switch it on there`,
-    );
-  }
-
-  /** Whether the link may have more under way. */
-  #hasRoom(link: FrameLink): boolean {
-    const nowMs = this.#clock.now();
-    if (link.flight.isProbeDue(nowMs)) link.first.probe();
-    return link.flight.hasRoom(nowMs);
-  }
-
-  #mayGo(link: FrameLink, { endOffset, creditBytes }: ReplayEntry): boolean {
-    return endOffset <= this.#limit && link.credit.take(creditBytes);
-  }
-
-  /** A frame that was asked for again has had its credit, and says so. */
-  async #writeAgain(link: FrameLink, { frame, endOffset, endsChunk }: ReplayEntry): Promise<void> {
-    if (endOffset === 0) return link.write(frame);
-    const front = new Uint8Array(FRAME_HEADER_BYTES);
-    const header = readFrameHeader(frame, this.#limits);
-    writeFrameHeader(front, { ...header, flags: header.flags | FLAG_AGAIN });
-    if (endsChunk) this.#chunksSent++;
-    await link.write(front, frame.subarray(FRAME_HEADER_BYTES));
-  }
-
-  async #greet(
-    connection: Awaited<ReturnType<Connect>>,
-    clock: Clock,
-    signal: AbortSignal,
-  ): Promise<FrameLink> {
+  async #greet(connection: Connection, signal: AbortSignal): Promise<ReplayAttempt> {
+    const attempt = new ReplayAttempt(this.#transfer as ReplayedTransfer, this.#epoch++);
     const hello = {
       instance: crypto.getRandomValues(new Uint8Array(16)),
       node: "headrace",
@@ -328,119 +245,16 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
       maxRequests: 0,
       ...(this.#options.token !== undefined && { token: this.#options.token }),
     };
-    const limits = this.#limits;
-    const link = await FrameLink.open(connection, {
+    await FrameLink.open(connection, {
       hello,
       accepted: false,
-      handler: this,
-      limits,
-      clock,
+      handler: attempt,
+      limits: this.#limits,
+      clock: this.#clock,
       signal,
     });
-    this.#link = link;
-    this.#isAccepted = false;
-    this.#isCompleteSent = false;
-    this.#chunksSent = 0;
-    this.#limit = 0;
-    this.#have = new LeafBitmap(this.#safe.leafTotal);
-    this.#buffer.rewind();
-    const offer = await this.#offerTo(link);
-    link.send(encodeMessage("offer", STREAM, offer));
-    return link;
-  }
-
-  frame(header: FrameHeader, payload: Uint8Array): void {
-    if (header.stream !== STREAM) return;
-    switch (header.type) {
-      case FRAME.have:
-        this.#heardHave(header, decodeChecked(header, payload));
-        break;
-      case FRAME.accept:
-        this.#heardAccept(decodeMessage(acceptShape, header, payload).limit);
-        break;
-      case FRAME.credit:
-        this.#limit = Math.max(this.#limit, decodeNumber(decodeChecked(header, payload)));
-        break;
-      case FRAME.ack:
-        for (const { first, count } of this.#ranges(header, payload)) {
-          for (let leaf = first; leaf < first + count; leaf++) this.#safe.set(leaf);
-        }
-        this.#buffer.trim(this.#safe);
-        this.#dialler.progressed();
-        break;
-      case FRAME.refetch:
-        this.#heardRefetch(this.#ranges(header, payload));
-        break;
-      case FRAME.receipt:
-        if (!this.#isCompleteSent || !decodeMessage(receiptShape, header, payload).complete) {
-          throw new ProtocolError("The peer took a transfer for complete that is not");
-        }
-        this.#isReceived = true;
-        this.#received.resolve();
-        break;
-      case FRAME.error:
-      case FRAME.cancel: {
-        const error = errorOf(decodeMessage(faultShape, header, payload));
-        if (error.retryable) this.#link?.close(error);
-        else this.#fail(error);
-        break;
-      }
-      default:
-        throw new ProtocolError(`A sender cannot take a ${frameName(header.type)} frame`);
-    }
-    this.#news.tell();
-  }
-
-  chunk(): void {
-    throw new ProtocolError("The peer sent a chunk that nobody asked for");
-  }
-
-  chunkData(): void {}
-
-  #ranges(header: FrameHeader, payload: Uint8Array) {
-    return decodeRanges(decodeChecked(header, payload), this.#safe.leafTotal);
-  }
-
-  #heardHave(header: FrameHeader, body: Uint8Array): void {
-    const page = decodeBitmapPage(body);
-    if ((header.flags & FLAG_QUERY) === 0) {
-      for (const leaf of leavesOf(page, this.#safe.leafTotal)) this.#have.set(leaf);
-      return;
-    }
-    if ((header.flags & FLAG_LAST) === 0) return;
-    // What went by is not kept, so nothing the receiver has can be vouched for.
-    const none = encodeDigestPage({ firstLeaf: 0, digests: [] });
-    this.#link?.send(encodeChecked(FRAME.digests, STREAM, none, FLAG_LAST | FLAG_QUERY));
-  }
-
-  #heardAccept(limit: number): void {
-    for (let leaf = 0; leaf < this.#safe.leafTotal; leaf++) {
-      if (!this.#safe.has(leaf) || this.#have.has(leaf)) continue;
-      const message = `leaf ${leaf} was acknowledged, and cannot be read again`;
-      const fault = { code: "source_not_rewindable", retryable: false, message };
-      this.#link?.send(encodeMessage("error", STREAM, fault));
-      this.#fail(
-        new IntegrityError(
-          "transit",
-          `The receiver lost leaf ${leaf}, which it had acknowledged, and the source cannot be rewound`,
-          { retryable: false, byteOffset: leaf * LEAF_BYTES },
-        ),
-      );
-      return;
-    }
-    this.#safe = this.#have;
-    this.#buffer.trim(this.#safe);
-    this.#limit = limit;
-    this.#isAccepted = true;
-  }
-
-  #heardRefetch(ranges: ReturnType<typeof decodeRanges>): void {
-    for (const { first, count } of ranges) {
-      for (let leaf = first; leaf < first + count; leaf++) {
-        this.#buffer.ask(leaf);
-      }
-    }
-    this.#isCompleteSent = false;
+    await attempt.offer();
+    return attempt;
   }
 
   #fail(error: unknown): void {
@@ -449,7 +263,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array>, LinkHandler {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#received.reject(error);
     if (!this.#isBusy) void this.#failIdle(error);
-    this.#link?.close(error);
+    this.#dialler.current?.link.close(error);
     this.#dialler.close(error);
     this.#news.tell();
   }
