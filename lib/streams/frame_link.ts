@@ -4,13 +4,12 @@ import type { Connection, Duplex } from "../connection.ts";
 import { deferred } from "../deferred.ts";
 import { LimitError, ProtocolError, TransportError, UnauthorisedError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
-import { equalBytes } from "../tensor/bytes.ts";
 import type { ChunkHead } from "../wire/chunk_head.ts";
 import { decodeChecked, decodeMessage, encodeMessage } from "../wire/control.ts";
 import { errorOf, faultOf } from "../wire/fault.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import { FrameParser } from "../wire/frame_parser.ts";
-import { goodbyeShape, helloShape, laneShape } from "../wire/link_shapes.ts";
+import { goodbyeShape, helloShape } from "../wire/link_shapes.ts";
 import type { Hello } from "../wire/messages.ts";
 import { decodeNumber } from "../wire/pages.ts";
 import {
@@ -21,8 +20,9 @@ import {
 } from "../wire/preamble.ts";
 import { decodeReceipts, type StreamRun } from "../wire/receipts.ts";
 import { faultShape } from "../wire/transfer_shapes.ts";
-import { FrameLane } from "./frame_lane.ts";
+import type { FrameLane } from "./frame_lane.ts";
 import type { Drained, InFlight } from "./in_flight.ts";
+import { type BeginLane, LinkLanes } from "./link_lanes.ts";
 import { OutgoingCredit } from "./outgoing_credit.ts";
 
 /** What may wait to be written beside the data of chunks. */
@@ -79,20 +79,17 @@ export interface FrameLinkOptions {
  * fault when it stays quiet, GOODBYE at the end. One for each connection.
  */
 export class FrameLink {
-  /** The lane that everything may travel on. */
-  readonly first: FrameLane;
   /** What the other end lets this one send of chunks. */
   readonly credit: OutgoingCredit = new OutgoingCredit();
   /** Rejects when the link fails; fulfils after GOODBYE from either end. */
   readonly closed: Promise<void>;
   readonly #closed = deferred<void>();
   readonly #connection: Connection;
-  readonly #lanes: FrameLane[];
+  readonly #lanes: LinkLanes;
   readonly #limits: Limits;
   readonly #clock: Clock;
   readonly #options: FrameLinkOptions;
   readonly #greeted = deferred<Hello>();
-  readonly #laneKey: Uint8Array = crypto.getRandomValues(new Uint8Array(16));
   #preambleHeard = false;
   #helloSaid = false;
   #helloHeard = false;
@@ -114,10 +111,16 @@ export class FrameLink {
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#clock = options.clock ?? systemClock;
     this.#heardAt = this.#clock.now();
-    this.first = new FrameLane(0, connection, this.#clock);
-    this.#lanes = [this.first];
+    this.#lanes = new LinkLanes({
+      connection,
+      accepted: options.accepted,
+      limits: this.#limits,
+      clock: this.#clock,
+      read: (...lane) => void this.#read(...lane),
+      onLane: (lane) => options.handler.lane?.(lane),
+      onFault: (error) => this.close(error),
+    });
     options.handler.attach?.(this);
-    this.first.closed.catch((error) => this.close(error));
     connection.closed.catch((error) => this.close(error));
     void this.#read(connection, this.first);
   }
@@ -151,7 +154,7 @@ export class FrameLink {
       // Nothing else is on its way: the answer gives the round trip.
       link.first.probe();
       link.#scheduleTick();
-      void link.#keepLanes();
+      void link.#lanes.keep(await link.remoteHello);
       return link;
     } catch (error) {
       link.close(error);
@@ -160,6 +163,11 @@ export class FrameLink {
       cancelDeadline();
       options.signal?.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** The lane that everything may travel on. */
+  get first(): FrameLane {
+    return this.#lanes.first;
   }
 
   /** What the other end said of itself. */
@@ -179,7 +187,7 @@ export class FrameLink {
 
   /** Bytes written to the connection so far, all lanes together. */
   get sentBytes(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.sentBytes, 0);
+    return this.#lanes.sentBytes;
   }
 
   /** What is under way on the first lane. */
@@ -240,7 +248,7 @@ export class FrameLink {
     const reason = this.#leaving && error instanceof TransportError ? undefined : error;
     this.#isOver = true;
     this.#cancelTimer();
-    for (const lane of this.#lanes) lane.room.tell();
+    this.#lanes.wake();
     this.#greeted.reject(reason ?? new TransportError(`${this.remote} left`));
     if (reason === undefined) this.#closed.resolve();
     else this.#closed.reject(reason);
@@ -266,55 +274,8 @@ export class FrameLink {
   #sayHello(): void {
     this.#helloSaid = true;
     this.send(encodePreamble());
-    const { accepted, hello } = this.#options;
-    const mayTakeLanes = accepted && this.#connection.lanes !== undefined;
-    const lanes = mayTakeLanes && { laneKey: this.#laneKey, maxLanes: this.#limits.maxLanes };
-    this.send(encodeMessage("hello", 0, { ...hello, ...lanes }, this.#limits));
-  }
-
-  /** Opens further lanes, or takes those that the other end opens, where the connection has such. */
-  async #keepLanes(): Promise<void> {
-    const { lanes } = this.#connection;
-    if (!lanes) return;
-    try {
-      if (this.#options.accepted) {
-        const onLane = (duplex: Duplex) => void this.#takeLane(duplex);
-        await lanes.incoming.pipeTo(new WritableStream({ write: onLane }));
-        return;
-      }
-      const { laneKey, maxLanes = 1 } = await this.#greeted.promise;
-      for (let index = 1; laneKey && index < Math.min(maxLanes, this.#limits.maxLanes); index++) {
-        const duplex = await lanes.open();
-        const lane = new FrameLane(index, duplex, this.#clock);
-        await lane.write(encodePreamble(), encodeMessage("lane", 0, { lane: index, key: laneKey }));
-        void this.#read(duplex, lane);
-        this.#addLane(lane);
-      }
-    } catch (error) {
-      this.close(error);
-    }
-  }
-
-  #takeLane(duplex: Duplex): void {
-    let lane: FrameLane | undefined;
-    void this.#read(duplex, undefined, (header, payload) => {
-      if (header.type !== FRAME.lane) throw new ProtocolError("A lane begins with LANE");
-      const { lane: index, key } = decodeMessage(laneShape, header, payload);
-      const isFree = index > 0 && index < this.#limits.maxLanes && !this.#lanes[index];
-      if (!isFree || !equalBytes(key, this.#laneKey)) {
-        throw new ProtocolError(`Lane ${index} is not one of this connection`);
-      }
-      lane = new FrameLane(index, duplex, this.#clock);
-      lane.write(encodePreamble()).catch(() => {});
-      this.#addLane(lane);
-      return lane;
-    });
-  }
-
-  #addLane(lane: FrameLane): void {
-    this.#lanes[lane.index] = lane;
-    lane.closed.catch((error) => this.close(error));
-    this.#options.handler.lane?.(lane);
+    const hello = { ...this.#options.hello, ...this.#lanes.taken };
+    this.send(encodeMessage("hello", 0, hello, this.#limits));
   }
 
   /**
@@ -325,7 +286,7 @@ export class FrameLink {
   async #read(
     source: Pick<Duplex, "readable" | "receive">,
     known: FrameLane | undefined,
-    begin?: (header: FrameHeader, payload: Uint8Array) => FrameLane,
+    begin?: BeginLane,
   ): Promise<void> {
     let lane = known;
     const parser = new FrameParser(
@@ -441,7 +402,7 @@ export class FrameLink {
           new TransportError(`Nothing was heard from ${this.remote} for ${Math.round(quietMs)} ms`),
         );
       }
-      const unreadMs = Math.max(...this.#lanes.map((lane) => lane.flight.unansweredMs(nowMs)));
+      const unreadMs = this.#lanes.unansweredMs(nowMs);
       if (unreadMs >= this.#limits.stallTimeoutMs) {
         return this.close(
           new TransportError(`${this.remote} has read nothing for ${Math.round(unreadMs)} ms`),
