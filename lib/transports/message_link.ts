@@ -12,7 +12,8 @@ export const MESSAGE_WINDOW_BYTES: number = 16 * 1024 * 1024;
 const TOLD_BYTES = MESSAGE_WINDOW_BYTES / 4;
 /** Messages are handed over one by one, each in a turn of the event loop, on fast links with delays. */
 const SLACK = { ms: 20, bytes: 8 * 1024 * 1024 } as const;
-const END = new Uint8Array();
+/** The last message but for numbers. Not an empty one: Chromium loses some of those behind much else. */
+const END = "end";
 /** What is written at once goes in one message up to this: a message costs more than copying it. */
 const JOINED_BYTES = 512 * 1024;
 
@@ -93,17 +94,17 @@ export class MessageLink implements Link {
 
   #heard(data: Uint8Array | string): void {
     if (this.#failure !== undefined) return;
-    if (typeof data === "string") {
+    if (typeof data === "string" && data !== END) {
       this.#heardTaken(data);
     } else if (this.#isEndHeard) {
       throw new ProtocolError(`${this.remote} sent a message after its last`);
-    } else if (data.byteLength === 0) {
+    } else if (data === END) {
       this.#isEndHeard = true;
       this.#handOver();
     } else {
       this.#heardBytes += data.byteLength;
       const isTooMuch = this.#heardBytes > this.#toldBytes + MESSAGE_WINDOW_BYTES;
-      if (isTooMuch || data.byteLength > MOST_MESSAGE_BYTES) {
+      if (isTooMuch || data.byteLength === 0 || data.byteLength > MOST_MESSAGE_BYTES) {
         throw new ProtocolError(
           `${this.remote} sent ${data.byteLength} bytes where its window ends at ${this.#toldBytes + MESSAGE_WINDOW_BYTES}, ${this.#heardBytes} in all`,
         );

@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 
 /** The subprotocol that both ends of a WebSocket name. */
-export const SUBPROTOCOL = "headrace.1";
+export const SUBPROTOCOL = "headrace.2";
 /** The longest message. */
 export const MOST_MESSAGE_BYTES: number = 1024 * 1024;
 

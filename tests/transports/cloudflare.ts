@@ -161,7 +161,7 @@ function dialling({ test }: Harness, { relayUrl }: WorkerSite): void {
 function upgrading({ test }: Harness): void {
   const upgrade = (headers: Record<string, string>) =>
     new Request("http://weights.example/", {
-      headers: { upgrade: "websocket", "sec-websocket-protocol": "headrace.1", ...headers },
+      headers: { upgrade: "websocket", "sec-websocket-protocol": "headrace.2", ...headers },
     });
 
   test("cloudflare websocket: hosts and pages that are not named are refused", async () => {
@@ -188,7 +188,7 @@ function upgrading({ test }: Harness): void {
       origins: ["https://app.example"],
     });
     assert.equal(response.status, 101);
-    assert.equal(response.headers.get("sec-websocket-protocol"), "headrace.1");
+    assert.equal(response.headers.get("sec-websocket-protocol"), "headrace.2");
     connection?.close();
   });
 }

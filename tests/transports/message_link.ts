@@ -51,7 +51,7 @@ export const messageLinkSuite: Suite = ({ test }) => {
     const connection = connectionOver(socket);
     const bytes = patterned(MiB);
     for (let at = 0; at < MiB; at++) socket.events.message(bytes.subarray(at, at + 1));
-    socket.events.message(new Uint8Array());
+    socket.events.message("end");
     const pieces = await readAll(connection);
     assert.isAtMost(pieces.length, MiB / 4096);
     const heldBytes = new Set(pieces.map(({ buffer }) => buffer));
@@ -90,7 +90,7 @@ export const messageLinkSuite: Suite = ({ test }) => {
           kept.push((await reader.read()).value as Uint8Array);
           rest = rests.shift();
         }
-        socket.events.message(new Uint8Array());
+        socket.events.message("end");
         for (let next = await reader.read(); !next.done; next = await reader.read()) {
           kept.push(next.value);
         }
@@ -130,6 +130,28 @@ export const messageLinkSuite: Suite = ({ test }) => {
     const wanted = new Uint8Array(70_003).fill(4);
     wanted.set(front);
     assert.isTrue(sameBytes(socket.sent[0] as Uint8Array, wanted));
+  });
+
+  test("message link: the end is said by a message that is not empty, once", async () => {
+    const socket = new ScriptedSocket();
+    const connection = connectionOver(socket);
+    const writer = connection.writable.getWriter();
+    await writer.write(Uint8Array.of(1));
+    await writer.close();
+    assert.deepEqual(socket.sent, [Uint8Array.of(1), "end"]);
+    socket.events.message("end");
+    assert.lengthOf(await readAll(connection), 0);
+    await connection.closed;
+    for (const after of ["end", Uint8Array.of(2), new Uint8Array()]) {
+      const [other, early] = [new ScriptedSocket(), new ScriptedSocket()];
+      const failed = connectionOver(other);
+      other.events.message("end");
+      other.events.message(after);
+      assert.instanceOf(await rejection(failed.closed), ProtocolError);
+      const empty = connectionOver(early);
+      early.events.message(new Uint8Array());
+      assert.instanceOf(await rejection(empty.closed), ProtocolError);
+    }
   });
 
   test("message link: a close that is early is told by its code, and whether to try again", async () => {
