@@ -97,7 +97,8 @@ export const frameDecoderStreamSuite: Suite = ({ test }) => {
     }
   });
 
-  test("frame decoder: every single bit turned is caught, or turned nothing but a deflate stream's spelling", async () => {
+  // What has a check of its own is turned bit by bit in the parser's tests.
+  test("frame decoder: a bit turned in any byte, and any bit of the data, is caught or is a deflate stream's spelling", async () => {
     const bytes = concat(tiny.frames);
     const isData: boolean[] = [];
     for (const frame of tiny.frames) {
@@ -106,6 +107,7 @@ export const frameDecoderStreamSuite: Suite = ({ test }) => {
     }
     let harmless = 0;
     for (let bit = 0; bit < bytes.byteLength * 8; bit++) {
+      if (!isData[bit >> 3] && (bit & 7) !== (bit >> 3) % 8) continue;
       const bent = bytes.slice();
       bent[bit >> 3] = (bent[bit >> 3] as number) ^ (1 << (bit & 7));
       try {

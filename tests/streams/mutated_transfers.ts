@@ -2,7 +2,7 @@ import { assert } from "chai";
 import type { Suite } from "../harness.ts";
 import { type Outcome, tryMutation } from "./mutations.ts";
 
-const COUNT = 5_000;
+const COUNT = 2_000;
 
 export const mutatedTransfersSuite: Suite = ({ test }) => {
   test(`pipeline: ${COUNT} mutations end in the true tensor or a typed error, within bounded memory`, async () => {
