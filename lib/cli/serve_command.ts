@@ -139,7 +139,13 @@ export const serveCommand: Command = defineVerb({
           const plain =
             store !== undefined &&
             isWeb(url) &&
-            createHandler({ store, digests, ...authorised, ...rules });
+            createHandler({
+              store,
+              digests,
+              ...authorised,
+              ...rules,
+              ...(registry && { registry }),
+            });
           const fetch = plain && isDemo ? await withDemoPage(plain, rules) : plain;
           const proof = { ...tls, signal, ...rules, ...(fetch && { fetch }) };
           const opened = await listenOn(url, proof);

@@ -27,6 +27,7 @@ export interface ShownStatus {
   readonly node: string;
   readonly connections: readonly unknown[];
   readonly transfers: readonly ShownTransfer[];
+  readonly totals: { readonly responses: { readonly underWay: number } };
 }
 
 const Count: v.GenericSchema<unknown, number> = v.pipe(v.number(), v.minValue(0));
@@ -48,6 +49,7 @@ const Status: v.GenericSchema<unknown, ShownStatus> = v.looseObject({
   node: v.string(),
   connections: v.array(v.unknown()),
   transfers: v.array(Shown),
+  totals: v.looseObject({ responses: v.looseObject({ underWay: Count }) }),
 });
 
 /**

@@ -24,11 +24,13 @@ const ENDED = new Set(["complete", "failed", "cancelled"]);
 export function statusLines(nodes: readonly ShownStatus[], size: TableSize): string[] {
   const rows = rowsOf(nodes);
   const connections = nodes.reduce((sum, node) => sum + node.connections.length, 0);
+  const responses = nodes.reduce((sum, { totals }) => sum + totals.responses.underWay, 0);
   const bytesPerSecond = rows.reduce((sum, row) => sum + row.bytesPerSecond, 0);
   const summary = [
     counted(nodes.length, "node"),
     counted(connections, "connection"),
     `${counted(rows.length, "transfer")} under way`,
+    ...(responses > 0 ? [`${counted(responses, "response")} by HTTP`] : []),
     `${formatBytes(bytesPerSecond)}/s`,
   ].join(", ");
   if (rows.length === 0) return [summary];

@@ -30,6 +30,7 @@ export {
   type TransferTotals,
 } from "./peer_registry.ts";
 export type { ReceivedTensor } from "./request_batch.ts";
+export { type MeteredBody, ResponseMeter, type ResponseTotals } from "./response_meter.ts";
 export { type Claim, createClaim, PriorityScheduler, type Scheduler } from "./scheduler.ts";
 export type { StreamedTensor } from "./stream_feed.ts";
 export { StreamSource, type StreamSourceOptions } from "./stream_source.ts";

@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 import type { TransferProgress } from "../tensor/progress.ts";
 import type { TensorPeer } from "./peer.ts";
+import { ResponseMeter, type ResponseTotals } from "./response_meter.ts";
 import type { Transfer } from "./transfer.ts";
 import { snapshotOf, type TransferSnapshot } from "./transfer_snapshot.ts";
 
@@ -29,6 +30,8 @@ export interface RegistryTotals {
   /** Bytes written to connections and read from them, everything counted. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
+  /** What was answered over plain HTTP, which is no connection of a peer's and no transfer. */
+  readonly responses: ResponseTotals;
 }
 
 const DEFAULT_MAX_RECENT = 100;
@@ -70,6 +73,8 @@ const NOTHING: TransferTotals = {
  * ```
  */
 export class PeerRegistry {
+  /** Told of what is answered over plain HTTP, by handlers that have the registry as an option. */
+  readonly responses: ResponseMeter = new ResponseMeter();
   readonly #maxRecent: number;
   readonly #peers = new Set<TensorPeer>();
   readonly #recent: TransferSnapshot[] = [];
@@ -124,7 +129,7 @@ export class PeerRegistry {
       this.#toldBytes[direction] = told;
       totals[direction].bytes = told;
     }
-    return { ...totals, sentBytes, receivedBytes };
+    return { ...totals, sentBytes, receivedBytes, responses: this.responses.totals };
   }
 
   /** For a peer: it is there, and will be until it is closed. */

@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import type { TransferTotals } from "../session/peer_registry.ts";
+import type { ResponseTotals } from "../session/response_meter.ts";
 import type { NodeHead, NodeStatus } from "./node_status.ts";
 
 /** The content type of {@linkcode formatMetrics}. */
@@ -60,11 +61,30 @@ export function formatMetrics({ transfers, ...head }: NodeStatus): string {
         ofBoth((both) => both[of]),
       ),
     ),
-    family("connection_bytes_total", "counter", "Bytes of all connections, everything counted", [
-      [{ direction: "in" }, totals.receivedBytes],
-      [{ direction: "out" }, totals.sentBytes],
-    ]),
+    family(
+      "connection_bytes_total",
+      "counter",
+      "Bytes of all connections of peers, everything counted",
+      [
+        [{ direction: "in" }, totals.receivedBytes],
+        [{ direction: "out" }, totals.sentBytes],
+      ],
+    ),
+    ...ofResponses(totals.responses),
   ].join("");
+}
+
+/** Plain HTTP has no peers and no transfers: it is counted by itself. */
+function ofResponses({ underWay, complete, cut, bytes }: ResponseTotals): string[] {
+  const ended: Sample[] = [
+    [{ status: "complete" }, complete],
+    [{ status: "cut" }, cut],
+  ];
+  return [
+    family("http_responses", "gauge", "Bodies of tensors being read by HTTP", [[{}, underWay]]),
+    family("http_responses_ended_total", "counter", "Such bodies that are over", ended),
+    family("http_response_bytes_total", "counter", "Bytes of such bodies", [[{}, bytes]]),
+  ];
 }
 
 function byTransport({ connections }: NodeHead): Sample[] {

@@ -50,8 +50,8 @@ const LEAST_BUFFERED_BYTES = 4 * 1024 * 1024;
  *
  * Closing the stream waits for the receiver's word that it has verified everything. The stream
  * errors with a `RetryExhaustedError` when the policy allows no further attempt, with an
- * {@linkcode IntegrityError} when the receiver lost what it had acknowledged, with a
- * {@linkcode ConfigError} for chunks compressed by what the receiver cannot undo, with the receiver's
+ * `IntegrityError` when the receiver lost what it had acknowledged, with a
+ * `ConfigError` for chunks compressed by what the receiver cannot undo, with the receiver's
  * own error when that is final, and with a `TypeError` for anything but whole frames of a transfer.
  *
  * @example

@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 import { IntegrityError } from "../errors.ts";
 import type { LeafDigests } from "../session/leaf_digests.ts";
+import type { ResponseMeter } from "../session/response_meter.ts";
 import { equalBytes } from "../tensor/bytes.ts";
 import { DIGEST_BYTES } from "../tensor/merkle.ts";
 import type { SourceVersion, TensorSource } from "../tensor/source.ts";
@@ -20,13 +21,15 @@ export function bodyOf(
   source: TensorSource,
   version: SourceVersion,
   { from, end }: ByteRange,
+  meter?: ResponseMeter,
 ): ReadableStream<Uint8Array> {
   let at = from;
-  return streamOf(source, version, end - from, () => {
+  const next = () => {
     const length = Math.min(PIECE_BYTES, end - at);
     at += length;
     return read(source, at - length, length);
-  });
+  };
+  return streamOf(source, version, end - from, next, meter);
 }
 
 /** The digests of a tensor's leaves in order, each read and hashed when it is wanted. */
@@ -34,14 +37,16 @@ export function digestsBodyOf(
   source: TensorSource,
   version: SourceVersion,
   leaves: LeafDigests,
+  meter?: ResponseMeter,
 ): ReadableStream<Uint8Array> {
   let at = 0;
-  return streamOf(source, version, DIGEST_BYTES * leaves.leafTotal, async () => {
+  const next = async () => {
     const end = Math.min(at + PAGE_DIGESTS, leaves.leafTotal);
     const page = new Uint8Array(DIGEST_BYTES * (end - at));
     for (let n = 0; at < end; at++, n++) page.set(await leaves.of(at), DIGEST_BYTES * n);
     return page;
-  });
+  };
+  return streamOf(source, version, DIGEST_BYTES * leaves.leafTotal, next, meter);
 }
 
 /** Piece after piece until there are so many bytes, and the source let go of at the end. */
@@ -50,13 +55,16 @@ function streamOf(
   version: SourceVersion,
   byteLength: number,
   next: () => Promise<Uint8Array>,
+  meter: ResponseMeter | undefined,
 ): ReadableStream<Uint8Array> {
+  const metered = meter?.begin();
   let leftBytes = byteLength;
   let isLetGo = false;
   // Who leaves in the middle of a read ends it both ways.
   const letGo = async (): Promise<void> => {
     if (isLetGo) return;
     isLetGo = true;
+    metered?.over(leftBytes === 0);
     await source.close?.();
   };
   return new ReadableStream<Uint8Array>(
@@ -69,10 +77,12 @@ function streamOf(
           if (leftBytes === 0 && !equalBytes(await source.version(), version)) {
             throw new IntegrityError("source", "The tensor changed while it was sent");
           }
+          metered?.gave(piece?.byteLength ?? 0);
           if (piece) controller.enqueue(piece);
           if (leftBytes > 0) return;
           controller.close();
         } catch (error) {
+          metered?.over(false);
           controller.error(error);
         }
         await letGo();

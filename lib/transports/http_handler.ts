@@ -9,6 +9,7 @@ import { bearerToken, judgeRequest, type OriginRules } from "../origin_rules.ts"
 import { sha256 } from "../platform/sha256.ts";
 import { BufferPool } from "../session/buffer_pool.ts";
 import { LeafDigests } from "../session/leaf_digests.ts";
+import type { PeerRegistry } from "../session/peer_registry.ts";
 import {
   checkAddress,
   formatAddress,
@@ -35,6 +36,8 @@ export interface HandlerOptions extends OriginRules {
   readonly authorise?: (token: string | undefined) => boolean;
   /** Digests of what was hashed, to be shared with the peers of the same store. */
   readonly digests?: DigestCache;
+  /** Counts the bodies that are given, for a status that shows them. */
+  readonly registry?: PeerRegistry;
 }
 
 /** What follows a tensor's URL and names its leaves' digests. */
@@ -78,7 +81,7 @@ const EXPOSED =
  * ```
  */
 export function createHandler(options: HandlerOptions): (request: Request) => Promise<Response> {
-  const { store, authorise, digests = new DigestCache() } = options;
+  const { store, authorise, registry, digests = new DigestCache() } = options;
   const buffers = new BufferPool(2);
 
   async function answer(request: Request, headers: Headers): Promise<Response> {
@@ -106,7 +109,8 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
         const leaves = new LeafDigests({ source, version, key, cache: digests, sha256, buffers });
         headers.set("content-length", String(DIGEST_BYTES * leaves.leafTotal));
         isGiven = isRead;
-        return new Response(isRead ? digestsBodyOf(source, version, leaves) : null, { headers });
+        const body = isRead ? digestsBodyOf(source, version, leaves, registry?.responses) : null;
+        return new Response(body, { headers });
       }
       const { byteLength } = source.descriptor;
       // RFC 9110, section 14.2: no method but GET has ranges.
@@ -120,7 +124,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       if (range) headers.set("content-range", `bytes ${from}-${end - 1}/${byteLength}`);
       headers.set("content-length", String(end - from));
       isGiven = isRead;
-      const body = isRead ? bodyOf(source, version, { from, end }) : null;
+      const body = isRead ? bodyOf(source, version, { from, end }, registry?.responses) : null;
       return new Response(body, { status: range ? 206 : 200, headers });
     } finally {
       if (!isGiven) await source.close?.();

@@ -21,6 +21,22 @@ function sampleOf(text: string, name: string, labels: Labels = {}): number {
 }
 
 export const metricsSuite: Suite = ({ test }) => {
+  test("metrics: what is answered by HTTP is counted beside what peers move", async () => {
+    const node = new ShownNode(1);
+    const [whole, cut, live] = [1, 2, 3].map(() => node.registry.responses.begin());
+    for (const body of [whole, cut, live]) body?.gave(1000);
+    whole?.over(true);
+    cut?.over(false);
+    cut?.over(true);
+    const text = await (await node.fetch("/metrics")).text();
+    assert.equal(sampleOf(text, "http_responses"), 1);
+    assert.equal(sampleOf(text, "http_responses_ended_total", { status: "complete" }), 1);
+    assert.equal(sampleOf(text, "http_responses_ended_total", { status: "cut" }), 1);
+    assert.equal(sampleOf(text, "http_response_bytes_total"), 3000);
+    assert.equal(sampleOf(text, "connection_bytes_total", { direction: "in" }), 0);
+    await node.close();
+  });
+
   test("metrics: counters say to the byte what the transfers have reported", async () => {
     const node = new ShownNode(4);
     const transfers = await node.ask();

@@ -4,6 +4,7 @@ import { deferred } from "../../lib/deferred.ts";
 import { IntegrityError } from "../../lib/errors.ts";
 import { sha256 } from "../../lib/platform/sha256.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
+import { PeerRegistry } from "../../lib/session/peer_registry.ts";
 import { toHex } from "../../lib/tensor/bytes.ts";
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import type { TensorStore } from "../../lib/tensor/source.ts";
@@ -55,6 +56,30 @@ export const httpHandlerSuite: Suite = ({ test }) => {
         method === "GET" ? (store.get(WEIGHTS)?.bytes as Uint8Array) : new Uint8Array();
       assert.isTrue(sameBytes(found, wanted));
     }
+  });
+
+  test("http: bodies are counted, by how far they were read, and HEAD is none", async () => {
+    const source = new TestSource(new Uint8Array(3 * 256 * 1024));
+    const registry = new PeerRegistry();
+    const ask = asking({ store: storeOf([WEIGHTS, source]), registry });
+    await ask({}, { method: "HEAD" });
+    const { byteLength } = await bytesOf(await ask());
+    const digests = await bytesOf(await ask({}, {}, `${PATH}/leaves.sha256`));
+    const wholeBytes = byteLength + digests.byteLength;
+    const seen = { underWay: 0, complete: 2, cut: 0, bytes: wholeBytes };
+    assert.deepEqual(registry.totals().responses, seen);
+
+    const reader = (await ask()).body?.getReader();
+    const first = (await reader?.read())?.value?.byteLength ?? 0;
+    const amid = { ...seen, underWay: 1, bytes: wholeBytes + first };
+    assert.deepEqual(registry.totals().responses, amid);
+    assert.isBelow(first, byteLength);
+    await reader?.cancel();
+    assert.deepEqual(registry.totals().responses, { ...amid, underWay: 0, cut: 1 });
+
+    source.onRead = () => Promise.reject(new Error("the disk is gone"));
+    await assertRejects(async () => bytesOf(await ask()), Error, /./);
+    assert.deepEqual(registry.totals().responses, { ...amid, underWay: 0, cut: 2 });
   });
 
   test("http: what there is is listed as JSON, models, then tensors, read only as it is taken", async () => {

@@ -79,7 +79,8 @@ function showTiles(): void {
   const { inPerSecond, outPerSecond } = rates();
   setText(by("rate-in"), `${formatBytes(inPerSecond)}/s`);
   setText(by("rate-out"), `${formatBytes(outPerSecond)}/s`);
-  setText(by("count-live"), live.toLocaleString("en"));
+  const byHttp = links.reduce((sum, { head }) => sum + (head?.totals.responses.underWay ?? 0), 0);
+  setText(by("count-live"), (live + byHttp).toLocaleString("en"));
   setText(by("count-complete"), sum("complete"));
   setText(by("count-failed"), sum("failed"));
   setText(by("count-retries"), sum("retries"));

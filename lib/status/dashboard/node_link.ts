@@ -98,9 +98,11 @@ export class NodeLink {
 
   #measure(before: NodeHead | undefined, now: NodeHead): void {
     const ms = now.uptimeMs - (before?.uptimeMs ?? Number.POSITIVE_INFINITY);
-    const rate = (name: "sentBytes" | "receivedBytes") =>
-      before && ms > 0 ? Math.max(0, ((now.totals[name] - before.totals[name]) * 1000) / ms) : 0;
-    this.inPerSecond = rate("receivedBytes");
-    this.outPerSecond = rate("sentBytes");
+    const rate = (bytesOf: (totals: NodeHead["totals"]) => number) =>
+      before && ms > 0
+        ? Math.max(0, ((bytesOf(now.totals) - bytesOf(before.totals)) * 1000) / ms)
+        : 0;
+    this.inPerSecond = rate(({ receivedBytes }) => receivedBytes);
+    this.outPerSecond = rate(({ sentBytes, responses }) => sentBytes + responses.bytes);
   }
 }
