@@ -73,6 +73,8 @@ async function runExample(example: Example): Promise<string[]> {
     const flags = runtime.kind === "deno" ? ["run", "-A"] : [];
     const { code, output } = await run(runtime.command, [...flags, file], {
       cwd,
+      // What an example leaves there goes with the folder.
+      env: { TMPDIR: cwd },
       timeoutMs: EXAMPLE_LIMIT_MS,
     });
     return code === 0 ? [] : [`${from}: ended with code ${code}\n${output.trimEnd()}`];
