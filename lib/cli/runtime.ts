@@ -33,15 +33,15 @@ export async function connectorOf(
   const { href, pin } = unpinned(url);
   const { ca, pinSha256 = pin, connectTimeoutMs = DEFAULT_LIMITS.connectTimeoutMs } = trust;
   const wanted = { ...(ca !== undefined && { ca }), ...(pinSha256 !== undefined && { pinSha256 }) };
-  if (/^(tcp|tls):/i.test(url)) {
-    const { connect } = await tcpTransport();
-    return (signal) => connect(href, { signal, connectTimeoutMs, ...wanted });
-  }
   const isTrusting = ca !== undefined || pinSha256 !== undefined;
-  if (isTrusting && /^ws:/i.test(url)) {
+  if (isTrusting && /^(tcp|ws):/i.test(url)) {
     throw new UsageError(
       `${url} has no certificate: --ca and --pin are for tls://, wss:// and https://`,
     );
+  }
+  if (/^(tcp|tls):/i.test(url)) {
+    const { connect } = await tcpTransport();
+    return (signal) => connect(href, { signal, connectTimeoutMs, ...wanted });
   }
   const ways: Connect[] = [];
   if (/^https:/i.test(url) && ca === undefined && "WebTransport" in globalThis) {

@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from "../limits.ts";
 import { LinkConnection } from "./link_connection.ts";
 import { NodeReads, NodeSocketLink, type NodeStrategy } from "./node_socket.ts";
 import { connectTimeoutError, tcpError } from "./tcp_errors.ts";
-import { parsePin, type TcpConnectOptions } from "./tcp_options.ts";
+import { parsePin, requireTls, type TcpConnectOptions } from "./tcp_options.ts";
 import { formatTcpUrl, parseTcpUrl, type TcpAddress } from "./tcp_url.ts";
 
 /** Dials by `node:net` or `node:tls`; what the adapters of the runtimes share. */
@@ -19,6 +19,7 @@ export function connectNode(
   const remote = formatTcpUrl(address);
   const attempt = `Connecting to ${remote}`;
   const pin = options.pinSha256 === undefined ? undefined : parsePin(options.pinSha256);
+  requireTls(address, options);
   const { signal, connectTimeoutMs = DEFAULT_LIMITS.connectTimeoutMs } = options;
   signal?.throwIfAborted();
 

@@ -14,6 +14,7 @@ import { connectTimeoutError, tcpError } from "./tcp_errors.ts";
 import {
   parsePin,
   requireCertificate,
+  requireTls,
   type TcpConnectOptions,
   type TcpListenOptions,
 } from "./tcp_options.ts";
@@ -30,7 +31,7 @@ const READ_BUFFER_BYTES = 256 * 1024;
  * close; `ca` is trusted beside Deno's own authorities; `pinSha256` is refused, because Deno shows
  * programs no certificate, and its `node:tls` has no backpressure.
  *
- * @throws {TypeError} when the URL is not such an address or the pin is not a SHA-256.
+ * @throws {TypeError} when the URL is not such an address, the pin is not a SHA-256, or either it or `ca` is given for `tcp://`.
  * @throws {TransportError} when there is no connection, with the reason in one line. When `signal`
  * is aborted, what is thrown is `signal.reason`.
  *
@@ -49,6 +50,7 @@ export async function connect(
 ): Promise<Connection> {
   const address = parseTcpUrl(url);
   const remote = formatTcpUrl(address);
+  requireTls(address, options);
   if (options.pinSha256 !== undefined) {
     parsePin(options.pinSha256);
     throw new TransportError(

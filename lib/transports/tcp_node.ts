@@ -21,7 +21,7 @@ const STRATEGY: NodeStrategy = { onread: true, readBufferBytes: 64 * 1024, write
 /**
  * Dials `tcp://HOST:PORT` or `tls://HOST:PORT` in Node.
  *
- * @throws {TypeError} when the URL is not such an address or the pin is not a SHA-256.
+ * @throws {TypeError} when the URL is not such an address, the pin is not a SHA-256, or either it or `ca` is given for `tcp://`.
  * @throws {TransportError} when there is no connection, with the reason in one line. When `signal`
  * is aborted, what is thrown is `signal.reason`.
  *

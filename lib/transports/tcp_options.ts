@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import type { TransportError } from "../errors.ts";
+import { formatTcpUrl, type TcpAddress } from "./tcp_url.ts";
 
 /** What both ends of a TCP or TLS connection can choose. */
 export interface TcpOptions {
@@ -51,6 +52,16 @@ export const DEFAULT_MAX_PENDING_CONNECTIONS = 256;
 export function requireCertificate(url: string, { cert, key }: TcpListenOptions): void {
   if (cert !== undefined && key !== undefined) return;
   throw new TypeError(`Listening on ${url} needs a certificate and its key: give cert and key.`);
+}
+
+/** @throws {TypeError} when a certificate is asked of a connection that has none. */
+export function requireTls(
+  { secure, ...address }: TcpAddress,
+  { ca, pinSha256 }: TcpConnectOptions,
+): void {
+  if (secure || (ca === undefined && pinSha256 === undefined)) return;
+  const remote = formatTcpUrl({ secure, ...address });
+  throw new TypeError(`${remote} has no certificate to hold to ca or pinSha256: dial tls://.`);
 }
 
 /** @throws {TypeError} when the text is not a SHA-256 in hexadecimal. */

@@ -64,11 +64,13 @@ export const pullSuite: Suite = ({ test }) => {
         doneOf(await lab.run(["pull", `${url}/llama`, "-o", out]));
         await assertSameFolder(out, source);
       }
-      const pinned = await lab.run(["ls", urls[0] as string, "--pin", "0".repeat(64)]);
-      assert.match(
-        errorOf(pinned, 2).message as string,
-        /has no certificate: --ca and --pin are for tls:/,
-      );
+      for (const url of urls) {
+        const pinned = await lab.run(["ls", url, "--pin", "0".repeat(64)]);
+        assert.match(
+          errorOf(pinned, 2).message as string,
+          /has no certificate: --ca and --pin are for tls:/,
+        );
+      }
       const other = await lab.run(["ls", "quic://127.0.0.1:1"]);
       assert.match(
         errorOf(other, 2).message as string,

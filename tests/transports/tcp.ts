@@ -307,6 +307,16 @@ function trust({ runtime, test }: Harness, { connect, listen }: TcpAdapter): voi
     assert.instanceOf(await rejection(connect(url, { pinSha256: "12" })), TypeError);
   });
 
+  test("tls: what has no certificate is held to none, and not dialled in the clear", async () => {
+    const listener = await listen("tcp://127.0.0.1:0");
+    for (const trust of [{ ca: certificate().cert }, { pinSha256: "0".repeat(64) }]) {
+      const error = await rejection(connect(listener.url, trust));
+      assert.instanceOf(error, TypeError);
+      assert.match((error as Error).message, /has no certificate .* dial tls:/);
+    }
+    await listener.close();
+  });
+
   withListener("the certificate must hold the name that was asked for", async ({ url }) => {
     const { cert } = certificate();
     (await connect(url, { ca: cert, serverName: "localhost" })).close();
