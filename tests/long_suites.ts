@@ -2,6 +2,7 @@
 // each of its bytes, drive a browser, and cut links again and again.
 import { damagedJournalsSuite } from "./checkpoint/damaged_journals.ts";
 import { demoSuite } from "./cli/demo.ts";
+import { lostOutputSuite } from "./cli/lost_output.ts";
 import { pullSuite } from "./cli/pull.ts";
 import { pullChangedSourceSuite } from "./cli/pull_changed_source.ts";
 import { pullFaultsSuite } from "./cli/pull_faults.ts";
@@ -31,6 +32,7 @@ export const longSuites: readonly Suite[] = [
   stoppedProcessesSuite,
   damagedJournalsSuite,
   demoSuite,
+  lostOutputSuite,
   pushSuite,
   serveGarbageSuite,
   dashboardSuite,

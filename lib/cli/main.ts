@@ -4,7 +4,7 @@ import { type CommandDef, renderUsage } from "citty";
 import type { Command } from "./command.ts";
 import { exitCodeOf, UsageError } from "./describe_error.ts";
 import { createReport } from "./report.ts";
-import { endWithReader } from "./stdout.ts";
+import { print, tendOutput } from "./stdout.ts";
 import { printVersion } from "./version.ts";
 
 /** What one verb needs, another does not wait for. */
@@ -18,6 +18,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import("./config_command.ts")).configCommand,
   demo: async () => (await import("./demo_command.ts")).demoCommand,
 };
+
+/** Those that do more than print. */
+const WORKING: ReadonlySet<string> = new Set(["serve", "pull", "push", "cert", "demo"]);
 
 const MAIN: CommandDef = {
   meta: {
@@ -59,8 +62,10 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
 /** The renderer colours everywhere; only a terminal wants that. */
 function printHelp(text: string): void {
   const isColoured = process.stdout.isTTY && !process.env.NO_COLOR;
-  process.stdout.write(`${isColoured ? text : stripVTControlCharacters(text)}\n`);
+  print(`${isColoured ? text : stripVTControlCharacters(text)}\n`);
 }
 
-endWithReader();
-await main(process.argv.slice(2));
+const words = process.argv.slice(2);
+const isHelp = words.includes("--help") || words.includes("-h");
+tendOutput(isHelp || !WORKING.has(words[0] ?? ""));
+await main(words);

@@ -1,5 +1,6 @@
 import { describeError } from "./describe_error.ts";
 import { type Bar, createBar } from "./progress_bar.ts";
+import { print } from "./stdout.ts";
 import { progressLine, type WorkProgress } from "./work_progress.ts";
 
 /** A line of `--json` output. */
@@ -32,7 +33,7 @@ class JsonReport implements Report {
   #shownAt = Number.NEGATIVE_INFINITY;
 
   event(event: ReportEvent): void {
-    process.stdout.write(`${JSON.stringify(event)}\n`);
+    print(`${JSON.stringify(event)}\n`);
   }
 
   progress(progress: WorkProgress): void {
@@ -56,7 +57,7 @@ class WordsReport implements Report {
   event(_event: ReportEvent, words?: string): void {
     if (words === undefined) return;
     this.#bar?.clear();
-    process.stdout.write(`${words}\n`);
+    print(`${words}\n`);
   }
 
   progress(progress: WorkProgress): void {

@@ -7,6 +7,7 @@ import { fetchTrusting } from "./http_fetch.ts";
 import type { Report } from "./report.ts";
 import { fetchStatus, parseStatusUrl, type ShownStatus } from "./status_client.ts";
 import { statusLines } from "./status_table.ts";
+import { print } from "./stdout.ts";
 import { readToken } from "./token.ts";
 import { runVerb } from "./verb.ts";
 
@@ -45,15 +46,17 @@ export const statusCommand: Command = defineVerb({
       const ask: AskStatus = (url) => fetchStatus(url, { token, signal, fetch: trusting });
       const isScreen = process.stdout.isTTY === true && !args.json;
       for (;;) {
-        const { nodes, failure } = await askAll(urls, ask, report);
+        const { nodes, reasons, failure } = await askAll(urls, ask, report);
         signal.throwIfAborted();
         const { columns, rows } = process.stdout;
         const size =
           isScreen && args.watch
             ? { columns, rows }
             : { ...UNBOUNDED, columns: isScreen ? columns : UNBOUNDED.columns };
-        const text = statusLines(nodes, size).join("\n");
-        if (!args.json) process.stdout.write(args.watch && isScreen ? atTop(text) : `${text}\n`);
+        // Who looks once at one node is told by the failure itself.
+        const why = args.watch || urls.length > 1 ? reasons : [];
+        const text = [...statusLines(nodes, size), ...why].join("\n");
+        if (!args.json) print(args.watch && isScreen ? atTop(text) : `${text}\n`);
         if (!args.watch) {
           if (failure) throw failure.error;
           const transfers = nodes.reduce((sum, node) => sum + node.transfers.length, 0);
@@ -72,8 +75,13 @@ async function askAll(
   urls: readonly URL[],
   ask: AskStatus,
   report: Report,
-): Promise<{ nodes: ShownStatus[]; failure: { error: unknown } | undefined }> {
+): Promise<{
+  nodes: ShownStatus[];
+  reasons: string[];
+  failure: { error: unknown } | undefined;
+}> {
   const nodes: ShownStatus[] = [];
+  const reasons: string[] = [];
   let failure: { error: unknown } | undefined;
   const answers = await Promise.allSettled(urls.map(ask));
   for (const [index, answer] of answers.entries()) {
@@ -84,13 +92,11 @@ async function askAll(
     } else {
       failure ??= { error: answer.reason };
       const why = describeError(answer.reason);
-      report.event(
-        { event: "unreachable", url, ...why },
-        urls.length > 1 ? why.message : undefined,
-      );
+      reasons.push(why.message);
+      report.event({ event: "unreachable", url, ...why });
     }
   }
-  return { nodes, failure };
+  return { nodes, reasons, failure };
 }
 
 /** Draws over what was there before, without a flicker. */

@@ -5,6 +5,7 @@ import { loadSettings } from "./load_settings.ts";
 import { configureLogs } from "./logs.ts";
 import { createReport, type Report } from "./report.ts";
 import { settingFlags } from "./setting_flags.ts";
+import { outputLost } from "./stdout.ts";
 
 /** For verbs that keep what is verified. */
 export const RESUMABLE = "interrupted; the same command goes on from here";
@@ -38,17 +39,21 @@ export async function runVerb(
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  const onLost = () => interrupt.abort(outputLost.reason);
+  outputLost.addEventListener("abort", onLost);
   try {
     const resolved = await loadSettings(settingFlags(rawArgs), args.config);
     await configureLogs(resolved.settings.logLevel);
     await work({ ...resolved, report, signal: interrupt.signal });
   } catch (error) {
     const shown = interrupt.signal.aborted ? interrupt.signal.reason : error;
-    report.failure(shown);
+    // What became of the output has been said where it still could be.
+    if (!outputLost.aborted) report.failure(shown);
     process.exitCode = exitCodeOf(shown);
   } finally {
     report.close();
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
+    outputLost.removeEventListener("abort", onLost);
   }
 }

@@ -1,10 +1,13 @@
 // What a server shows of itself, over HTTP and to the command that asks.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
 import nodeTls from "node:tls";
 import { assert } from "chai";
 import type { Suite } from "../harness.ts";
 import { makeCertificate } from "../transports/certificate.ts";
+import { cleanEnvironment, headraceProgram } from "./run_headrace.ts";
 import type { Lab, LabServer } from "./support/lab.ts";
 import { doneOf, errorOf, withLab } from "./support/lab.ts";
 import type { ModelPlan } from "./support/model.ts";
@@ -90,6 +93,22 @@ export const serveStatusSuite: Suite = ({ test }) => {
       errorOf(await lab.run(["status", server.url]), 2);
       errorOf(await lab.run(["status", "nonsense"]), 2);
     }));
+
+  test("headrace status: --watch says of each node why it does not answer, every time", async () => {
+    const { program, args } = headraceProgram();
+    const words = ["status", "http://127.0.0.1:9", "--watch"];
+    const child = spawn(program, [...args, ...words], { env: cleanEnvironment() });
+    const ended = once(child, "close");
+    let text = "";
+    for await (const line of createInterface({ input: child.stdout })) {
+      text += `${line}\n`;
+      if (text.match(/did not answer/g)?.length === 2) break;
+    }
+    child.kill("SIGKILL");
+    await ended;
+    const looks = /^(0 nodes, [^\n]*\nhttp:\/\/127\.0\.0\.1:9 did not answer[^\n]*\n){2}$/;
+    assert.match(text, looks);
+  });
 
   test("headrace status: off loopback it is asked by https, and --ca says whom to trust", () =>
     withLab(async (lab) => {
