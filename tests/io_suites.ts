@@ -10,6 +10,7 @@ import { sweepCheckpointsSuite } from "./checkpoint/sweep_checkpoints.ts";
 import { acceptStoreSuite } from "./cli/accept_store.ts";
 import { configCommandSuite } from "./cli/config_command.ts";
 import { demoWeightsSuite } from "./cli/demo_weights.ts";
+import { pullOutputsSuite } from "./cli/pull_outputs.ts";
 import { secretLogsSuite } from "./cli/secret_logs.ts";
 import { serveDemoSuite } from "./cli/serve_demo.ts";
 import { serveHttpSuite } from "./cli/serve_http.ts";
@@ -65,6 +66,7 @@ export const ioSuites: readonly Suite[] = [
   edgeWorkersSuite,
   edgeGuideSuite,
   exchangeWeightsSuite,
+  pullOutputsSuite,
   secretLogsSuite,
   versionSuite,
   checkpointLogSuite,

@@ -16,6 +16,11 @@ export interface CheckpointOptions {
    */
   readonly key: string;
   /**
+   * Whether what something else has left is kept: it is then an error to open where verified leaves of that are.
+   * Default: false.
+   */
+  readonly keepsOther?: boolean;
+  /**
    * Whether verified leaves also survive a power cut, at the price of a sync for each, where there
    * is a disk. Default: false.
    */

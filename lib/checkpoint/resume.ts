@@ -1,7 +1,9 @@
 // This module runs in every runtime.
+
+import { StorageError } from "../errors.ts";
 import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
-import type { FinishedFile } from "./checkpoint_store.ts";
-import { DURABLE } from "./journal.ts";
+import type { CheckpointOptions, FinishedFile } from "./checkpoint_store.ts";
+import { type DecodedJournal, DURABLE } from "./journal.ts";
 import { Ledger, type LedgerTensor } from "./ledger.ts";
 import type { StagingPlace } from "./staging_place.ts";
 
@@ -13,16 +15,26 @@ export function isTrusted(written: string, now: string): boolean {
   return written === DURABLE || (written !== "" && written === now);
 }
 
+/** How {@linkcode loadLedger} takes what an earlier attempt has left. */
+export interface LoadOptions extends Pick<CheckpointOptions, "key" | "keepsOther"> {
+  /** Until when leaves written from now on can be believed. */
+  readonly boot: string;
+}
+
 /**
  * What the journal left by an earlier attempt at the same thing adds up to; what is left of
  * something else is cleared away.
  *
- * @param boot Until when leaves written from now on can be believed.
+ * @throws {StorageError} when that is to be kept, and holds anything.
  */
-export async function loadLedger(place: StagingPlace, key: string, boot: string): Promise<Ledger> {
+export async function loadLedger(
+  place: StagingPlace,
+  { key, keepsOther = false, boot }: LoadOptions,
+): Promise<Ledger> {
   const ledger = new Ledger();
   const decoded = await place.readJournal();
   if (decoded === undefined || decoded.key !== key) {
+    if (decoded && keepsOther) checkNothingHeld(place, decoded);
     await place.clear();
     return ledger;
   }
@@ -35,6 +47,19 @@ export async function loadLedger(place: StagingPlace, key: string, boot: string)
     else ledger.apply(record);
   }
   return ledger;
+}
+
+function checkNothingHeld(place: StagingPlace, { key, records }: DecodedJournal): void {
+  const other = new Ledger();
+  for (const record of records) other.apply(record);
+  let heldBytes = 0;
+  for (const { leaves, byteLength } of other.tensors()) {
+    for (const index of leaves.keys()) heldBytes += leafLength(index, byteLength);
+  }
+  if (heldBytes === 0) return;
+  throw new StorageError(
+    `Cannot begin something else in ${place.target}: ${heldBytes} verified bytes of ${key}, unfinished, are there; finish that, choose another output, or overwrite it`,
+  );
 }
 
 /** Completes a `finish` that was cut short, if all of it is still there and can be believed. */

@@ -23,6 +23,8 @@ const MAX_OPEN_FILES = 16;
 export interface StagedOptions {
   /** As `CheckpointOptions.key`. */
   readonly key: string;
+  /** As `CheckpointOptions.keepsOther`. */
+  readonly keepsOther?: boolean;
   /** As `CheckpointOptions.durable`. */
   readonly durable?: boolean;
   /** Checks what can no longer be believed unread. Default: the runtime's fastest. */
@@ -45,14 +47,16 @@ export interface StagedParts {
  *
  * @param place Locked; it is given back when this fails.
  * @throws {RangeError} for a key that is too long.
+ * @throws {StorageError} when what something else has left is to be kept.
  */
 export async function loadStaged(
   place: StagingPlace,
-  { key, durable = false, sha256 = platformSha256 }: StagedOptions,
+  { key, keepsOther = false, durable = false, sha256 = platformSha256 }: StagedOptions,
 ): Promise<StagedParts> {
   try {
     checkKey(key);
-    const ledger = await loadLedger(place, key, durable ? DURABLE : place.boot);
+    const boot = durable ? DURABLE : place.boot;
+    const ledger = await loadLedger(place, { key, keepsOther, boot });
     const recovered = await completeFinish(place, ledger);
     const present = await dropLost(place, ledger);
     logCheckpoint(place.target, ledger);

@@ -17,8 +17,17 @@ const MAX_WAIT_MS = 30_000;
 
 /**
  * The folder in which an output is put together: `OUT/.headrace` or, for a single file,
- * `.NAME.headrace` beside it, so that the final rename stays on one file system. Our own files in
- * it begin with a dot, which no staged file does.
+ * `.NAME.headrace` beside it, so that the final rename stays on one file system.
+ */
+export function stagingFolder(target: string, kind: OutputKind): string {
+  return kind === "folder"
+    ? join(target, ".headrace")
+    : join(dirname(target), `.${basename(target)}.headrace`);
+}
+
+/**
+ * An output's {@linkcode stagingFolder}, and what is in it. Our own files begin with a dot, which no
+ * staged file does.
  */
 export class Staging {
   readonly kind: OutputKind;
@@ -29,10 +38,7 @@ export class Staging {
   constructor(outputPath: string, kind: OutputKind) {
     this.kind = kind;
     this.target = resolve(outputPath);
-    this.folder =
-      kind === "folder"
-        ? join(this.target, ".headrace")
-        : join(dirname(this.target), `.${basename(this.target)}.headrace`);
+    this.folder = stagingFolder(this.target, kind);
   }
 
   /** The folder in which the final names appear. */

@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { safeFileName } from "../checkpoint/file_name.ts";
 import { StagedOutput } from "../checkpoint/staged_output.ts";
+import { stagingFolder } from "../checkpoint/staging.ts";
 import type { CheckpointLimits } from "../checkpoint_limits.ts";
 import { IntegrityError, NotFoundError, StorageError } from "../errors.ts";
 import { openNodeFile } from "../formats/node_file.ts";
@@ -109,20 +111,28 @@ class Pull {
     );
     const { checkpointLimits, report } = this.#options;
     if (checkpointLimits) await sweepBeside(outputs, checkpointLimits, report);
-    const open: { output: PlannedOutput; staged: StagedOutput; files: readonly PlannedFile[] }[] =
-      [];
+    const open: { staged: StagedOutput; files: readonly PlannedFile[] }[] = [];
     try {
       for (const output of outputs) {
-        const key = Object.values(pattern).join("/");
+        const mark = this.#meter.mark;
         const { kind, path } = output;
-        const staged = await StagedOutput.open(path, { kind, key, durable: this.#options.durable });
-        const missing: PlannedFile[] = [];
-        open.push({ output, staged, files: missing });
-        for (const file of output.files) {
-          if (await this.#isThere(output, file)) continue;
-          missing.push(file);
+        let files = await this.#missing(output);
+        // Where all is right already nothing is written, not even a lock.
+        if (files.length === 0 && !existsSync(stagingFolder(path, kind))) continue;
+        const { durable, overwrite } = this.#options;
+        const key = Object.values(pattern).join("/");
+        const staged = await StagedOutput.open(path, {
+          kind,
+          key,
+          durable,
+          keepsOther: !overwrite,
+        });
+        if (staged.recovered) {
+          this.#meter.backTo(mark);
+          files = await this.#missing(output);
         }
-        await this.#fetch(staged, missing);
+        open.push({ staged, files });
+        await this.#fetch(staged, files);
       }
       await this.#seal(listing);
       for (const { staged, files } of open) {
@@ -167,6 +177,18 @@ class Pull {
     await transfer.done;
     this.#verified = weaker(this.#verified, transfer.verified);
     if (transfer.root) this.#roots.set(formatAddress(address), transfer.root);
+  }
+
+  /** The files that are not there yet, or not right. */
+  async #missing(output: PlannedOutput): Promise<PlannedFile[]> {
+    const missing: PlannedFile[] = [];
+    for (const file of output.files) {
+      const before = this.#meter.mark;
+      if (await this.#isThere(output, file)) continue;
+      this.#meter.backTo(before);
+      missing.push(file);
+    }
+    return missing;
   }
 
   /** Whether a finished file is right already; one that differs is refused unless it may go. */

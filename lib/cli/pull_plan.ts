@@ -1,4 +1,4 @@
-import { lstat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { OutputKind } from "../checkpoint/checkpoint_store.ts";
 import { safeFileName } from "../checkpoint/file_name.ts";
@@ -12,6 +12,7 @@ import {
   type TensorAddress,
 } from "../tensor/address.ts";
 import type { ListingEntry } from "../wire/listing.ts";
+import { UsageError } from "./describe_error.ts";
 
 /** A tensor and its place in a file. */
 export interface PlannedPiece {
@@ -55,7 +56,7 @@ export async function planOutputs(
       pattern.tensor === "*"
         ? await planWholeFiles(ofModel, readHeader)
         : ofModel.map((entry) => planSingleTensor(entry));
-    plans.push({ model, files });
+    plans.push({ model, files: withDistinctNames(files) });
   }
   const fileTotal = plans.reduce((sum, plan) => sum + plan.files.length, 0);
   const [only] = plans;
@@ -79,11 +80,41 @@ async function planSingleFile(
 }
 
 async function isExistingFolder(path: string): Promise<boolean> {
-  return lstat(path).then(
-    (stat) => stat.isDirectory(),
+  return stat(path).then(
+    (found) => found.isDirectory(),
     () => false,
   );
 }
+
+/**
+ * Tensors of one name in several partitions get files that name the partition too.
+ *
+ * @throws {UsageError} when that does not tell them apart.
+ */
+function withDistinctNames(files: readonly PlannedFile[]): PlannedFile[] {
+  const isTaken = takenNames(files);
+  const named = files.map((file) => {
+    const { address } = file.pieces[0]?.entry ?? {};
+    const isSingle = address && file.fileName === singleName(address);
+    if (!isSingle || !isTaken(file)) return file;
+    return { ...file, fileName: `${address.partition}.${file.fileName}` };
+  });
+  const clash = named.find(takenNames(named));
+  if (!clash) return named;
+  throw new UsageError(
+    `Several files would be called ${safeFileName(clash.fileName)}: name one partition, or one tensor, at a time`,
+  );
+}
+
+/** Whether more than one of the files would have the name of this one. */
+function takenNames(files: readonly PlannedFile[]): (file: PlannedFile) => boolean {
+  const counts = new Map<string, number>();
+  const nameOf = ({ fileName }: PlannedFile) => safeFileName(fileName);
+  for (const file of files) counts.set(nameOf(file), (counts.get(nameOf(file)) ?? 0) + 1);
+  return (file) => (counts.get(nameOf(file)) ?? 0) > 1;
+}
+
+const singleName = ({ tensor }: TensorAddress): string => `${tensor}.safetensors`;
 
 async function planWholeFiles(
   entries: readonly ListingEntry[],
@@ -123,7 +154,7 @@ function planSingleTensor(entry: ListingEntry): PlannedFile {
     return { ...planSideFile(entry), fileName: `${address.partition}.header` };
   const front = encodeHeader([{ name: address.tensor, descriptor }]).raw;
   return {
-    fileName: `${address.tensor}.safetensors`,
+    fileName: singleName(address),
     byteLength: front.byteLength + descriptor.byteLength,
     front,
     frontAddress: { ...address, tensor: HEADER_TENSOR },

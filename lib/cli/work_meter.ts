@@ -4,6 +4,12 @@ import type { Report } from "./report.ts";
 
 const INTERVAL_MS = 100;
 
+/** How far work had come. */
+export interface WorkMark {
+  readonly doneBytes: number;
+  readonly resumedBytes: number;
+}
+
 /** Adds up many transfers and shows them as one piece of work. */
 export class WorkMeter {
   readonly #report: Report;
@@ -42,6 +48,17 @@ export class WorkMeter {
       () => over(true),
       () => over(false),
     );
+  }
+
+  /** What is done by now, for `backTo`. No transfer may be under way. */
+  get mark(): WorkMark {
+    return { doneBytes: this.#doneBytes, resumedBytes: this.#doneResumedBytes };
+  }
+
+  /** What was done since does not count after all, and is done again. */
+  backTo({ doneBytes, resumedBytes }: WorkMark): void {
+    this.#doneBytes = doneBytes;
+    this.#doneResumedBytes = resumedBytes;
   }
 
   /** Bytes that need no transfer. */
