@@ -1,9 +1,10 @@
-import { rmdir, stat } from "node:fs/promises";
+import { readdir, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { safeFileName } from "../checkpoint/file_name.ts";
 import { StagedOutput } from "../checkpoint/staged_output.ts";
 import { deferred } from "../deferred.ts";
 import { FormatError, IntegrityError, NotFoundError, UnauthorisedError } from "../errors.ts";
+import { modelFileOf } from "../formats/model_file.ts";
 import { openNodeFile } from "../formats/node_file.ts";
 import { MemorySink } from "../session/memory_sink.ts";
 import {
@@ -64,7 +65,7 @@ export class AcceptedPush {
   /**
    * Fulfils when tensors can come.
    *
-   * @throws {UnauthorisedError} when another version of a file is there.
+   * @throws {UnauthorisedError} when another version of a file is there, or a file of another version.
    * @throws {StorageError} when the folder cannot be used.
    */
   async opened(): Promise<void> {
@@ -131,12 +132,24 @@ export class AcceptedPush {
     const key = this.manifest.model;
     const output = await StagedOutput.open(this.#folder, { kind: "folder", key });
     try {
+      await this.#refuseOthers();
       for (const file of this.manifest.files) await this.#lookAt(file);
       return output;
     } catch (error) {
       await output.release();
       throw error;
     }
+  }
+
+  /** A model is never put together from two: what this push does not bring must not be there. */
+  async #refuseOthers(): Promise<void> {
+    const brought = new Set(this.manifest.files.map(({ fileName }) => safeFileName(fileName)));
+    const names = await readdir(this.#folder).catch(() => []);
+    const other = names.find((name) => modelFileOf(name, name) && !brought.has(name));
+    if (other === undefined) return;
+    throw new UnauthorisedError(
+      `${this.manifest.model} is there already and holds ${other}, which this push does not bring; nothing was written`,
+    );
   }
 
   async #lookAt(file: ManifestFile): Promise<void> {

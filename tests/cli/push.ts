@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { assert } from "chai";
@@ -67,6 +67,32 @@ export const pushSuite: Suite = ({ test }) => {
       assert.sameMembers(await readdir(folder), ["in", "tiny.safetensors"]);
       const arrived = await readFile(join(folder, "in", "tiny", "tiny.safetensors"));
       assert.isTrue(arrived.equals(shardOf(9)));
+    }));
+
+  test("push: a model that holds other files is not added to, whichever came first", () =>
+    withTempFolder(async (folder) => {
+      const target = join(folder, "in");
+      const [first, second] = [join(folder, "v1.safetensors"), join(folder, "v2.safetensors")];
+      await writeFile(first, shardOf(1));
+      await writeFile(second, shardOf(2));
+      await withAccepting(target, async ({ url }) => {
+        const refused = async (other: string) => {
+          const error = await assertRejects(
+            () => pushFrom(second, url, { model: "gpt" }),
+            UnauthorisedError,
+            /gpt is there already and holds .*, which this push does not bring/,
+          );
+          assert.include(error.message, other);
+          assert.notInclude(error.message, folder);
+        };
+        await pushFrom(first, url, { model: "gpt" });
+        await refused("v1.safetensors");
+        assert.deepEqual(await readdir(join(target, "gpt")), ["v1.safetensors"]);
+        // Notes of whoever keeps the folder are no part of the model.
+        await rename(join(target, "gpt", "v1.safetensors"), join(target, "gpt", "notes"));
+        await pushFrom(second, url, { model: "gpt" });
+        assert.sameMembers(await readdir(join(target, "gpt")), ["notes", "v2.safetensors"]);
+      });
     }));
 
   test("push: after a cut the same push goes on from what has arrived", () =>
