@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 import type { LeafDigest } from "../tensor/chunk.ts";
-import { leafCount } from "../tensor/leaf.ts";
+import { leafCount, leafLength } from "../tensor/leaf.ts";
 import type { BeginRecord, JournalRecord } from "./journal.ts";
 
 /** Where a tensor lies and what it is; two are the same when all of it is the same. */
@@ -44,6 +44,15 @@ export class Ledger {
   /** A number that no tensor has had in this journal. */
   takeRef(): number {
     return this.#nextRef++;
+  }
+
+  /** Bytes of the verified leaves of all tensors. */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const { leaves, byteLength } of this.tensors()) {
+      for (const index of leaves.keys()) bytes += leafLength(index, byteLength);
+    }
+    return bytes;
   }
 
   /** What was being renamed, when nothing has been written since. */

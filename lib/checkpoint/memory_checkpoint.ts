@@ -15,6 +15,7 @@ import { DURABLE } from "./journal.ts";
 import type { MemoryOutput } from "./memory_output.ts";
 import type { MemoryRoom } from "./memory_room.ts";
 import { OutputSinks } from "./output_sinks.ts";
+import { refuseHeld } from "./resume.ts";
 
 /** What a {@linkcode MemoryCheckpoint} shares with its store. */
 export interface MemoryShare {
@@ -34,10 +35,16 @@ export class MemoryCheckpoint implements Checkpoint {
   readonly #sinks: OutputSinks;
   #isClosed = false;
 
-  /** @param output Nobody else may have it open. */
+  /**
+   * @param output Nobody else may have it open.
+   * @throws {StorageError} when what something else has left is to be kept.
+   */
   constructor(name: string, output: MemoryOutput, options: CheckpointOptions, share: MemoryShare) {
-    const { key, kind } = options;
-    if (output.key !== key) output.clear();
+    const { key, kind, keepsOther = false } = options;
+    if (output.key !== key) {
+      if (keepsOther) refuseHeld(name, output.key, output.ledger);
+      output.clear();
+    }
     output.key = key;
     output.isOpen = true;
     output.lastUsedMs = share.nowMs();

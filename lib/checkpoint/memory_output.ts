@@ -34,6 +34,11 @@ export class MemoryOutput {
     return this.#finished.get(fileName);
   }
 
+  /** What is verified, for whoever has it not open. */
+  get ledger(): Ledger {
+    return this.#ledger;
+  }
+
   /** The staged file, made when it is not there. */
   staged(fileName: string): MemoryFile {
     let file = this.#staged.get(fileName);

@@ -90,7 +90,7 @@ export class OpfsCheckpointStore implements CheckpointStore {
   }
 
   async open(output: string, options: CheckpointOptions): Promise<Checkpoint> {
-    const { kind, key, durable = false } = options;
+    const { kind, key, keepsOther = false, durable = false } = options;
     const { waitMs, clock, sha256 } = this.#options;
     checkKey(key);
     const root = await this.#root();
@@ -112,7 +112,7 @@ export class OpfsCheckpointStore implements CheckpointStore {
       unlock();
       throw storageError(cause, "open", output);
     }
-    const chosen = { key, durable, ...(sha256 && { sha256 }) };
+    const chosen = { key, keepsOther, durable, ...(sha256 && { sha256 }) };
     return new StagedCheckpoint(await loadStaged(place, chosen));
   }
 

@@ -3,7 +3,7 @@
 import { StorageError } from "../errors.ts";
 import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
 import type { CheckpointOptions, FinishedFile } from "./checkpoint_store.ts";
-import { type DecodedJournal, DURABLE } from "./journal.ts";
+import { DURABLE } from "./journal.ts";
 import { Ledger, type LedgerTensor } from "./ledger.ts";
 import type { StagingPlace } from "./staging_place.ts";
 
@@ -34,7 +34,11 @@ export async function loadLedger(
   const ledger = new Ledger();
   const decoded = await place.readJournal();
   if (decoded === undefined || decoded.key !== key) {
-    if (decoded && keepsOther) checkNothingHeld(place, decoded);
+    if (decoded && keepsOther) {
+      const other = new Ledger();
+      for (const record of decoded.records) other.apply(record);
+      refuseHeld(place.target, decoded.key, other);
+    }
     await place.clear();
     return ledger;
   }
@@ -49,16 +53,11 @@ export async function loadLedger(
   return ledger;
 }
 
-function checkNothingHeld(place: StagingPlace, { key, records }: DecodedJournal): void {
-  const other = new Ledger();
-  for (const record of records) other.apply(record);
-  let heldBytes = 0;
-  for (const { leaves, byteLength } of other.tensors()) {
-    for (const index of leaves.keys()) heldBytes += leafLength(index, byteLength);
-  }
+/** @throws {StorageError} when the ledger of something else, in the same output, holds anything. */
+export function refuseHeld(target: string, key: string, { heldBytes }: Ledger): void {
   if (heldBytes === 0) return;
   throw new StorageError(
-    `Cannot begin something else in ${place.target}: ${heldBytes} verified bytes of ${key}, unfinished, are there; finish that, choose another output, or overwrite it`,
+    `Cannot begin something else in ${target}: ${heldBytes} verified bytes of ${key}, unfinished, are there; finish that, choose another output, or overwrite it`,
   );
 }
 

@@ -114,24 +114,16 @@ class Pull {
     const open: { staged: StagedOutput; files: readonly PlannedFile[] }[] = [];
     try {
       for (const output of outputs) {
-        const mark = this.#meter.mark;
-        const { kind, path } = output;
-        let files = await this.#missing(output);
+        const isBegun = existsSync(stagingFolder(output.path, output.kind));
+        const before = isBegun ? undefined : await this.#missing(output);
         // Where all is right already nothing is written, not even a lock.
-        if (files.length === 0 && !existsSync(stagingFolder(path, kind))) continue;
-        const { durable, overwrite } = this.#options;
-        const key = Object.values(pattern).join("/");
-        const staged = await StagedOutput.open(path, {
-          kind,
-          key,
-          durable,
-          keepsOther: !overwrite,
-        });
-        if (staged.recovered) {
-          this.#meter.backTo(mark);
-          files = await this.#missing(output);
-        }
+        if (before?.length === 0) continue;
+        const staged = await this.#stage(output);
+        if (!staged) continue;
+        const files: PlannedFile[] = [];
         open.push({ staged, files });
+        // Opening may have completed a finish that was cut short.
+        files.push(...(before ?? (await this.#missing(output))));
         await this.#fetch(staged, files);
       }
       await this.#seal(listing);
@@ -177,6 +169,23 @@ class Pull {
     await transfer.done;
     this.#verified = weaker(this.#verified, transfer.verified);
     if (transfer.root) this.#roots.set(formatAddress(address), transfer.root);
+  }
+
+  /** Where the output is put together; none where another pull's is kept and all is right already. */
+  async #stage(output: PlannedOutput): Promise<StagedOutput | undefined> {
+    const { pattern, durable, overwrite } = this.#options;
+    const { kind, path } = output;
+    const key = Object.values(pattern).join("/");
+    try {
+      return await StagedOutput.open(path, { kind, key, durable, keepsOther: !overwrite });
+    } catch (error) {
+      const isRight = await this.#missing(output).then(
+        ({ length }) => length === 0,
+        () => false,
+      );
+      if (isRight) return undefined;
+      throw error;
+    }
   }
 
   /** The files that are not there yet, or not right. */

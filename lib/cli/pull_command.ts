@@ -24,14 +24,19 @@ export const pullCommand: Command = defineVerb({
       type: "string",
       alias: "o",
       valueHint: "PATH",
-      description: "The file, or the folder for several; default: the model's or file's name here",
+      description:
+        "The file, or the folder for several: TENSOR.safetensors for each tensor that is named, PARTITION.TENSOR.safetensors where partitions share a name; default: the model's or file's name here",
     },
     priority: {
       type: "string",
       valueHint: "P",
       description: "low, normal (default), high, critical, or 0 to 255",
     },
-    overwrite: { type: "boolean", description: "Replace files that differ from what the peer has" },
+    overwrite: {
+      type: "boolean",
+      description:
+        "Replace files that differ from what the peer has, and what another pull left unfinished there",
+    },
     durable: {
       type: "boolean",
       description: "Survive a power cut too, at the price of a sync a leaf",

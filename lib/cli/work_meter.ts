@@ -13,7 +13,7 @@ export interface WorkMark {
 /** Adds up many transfers and shows them as one piece of work. */
 export class WorkMeter {
   readonly #report: Report;
-  readonly #rate = new RateMeter();
+  #rate = new RateMeter();
   readonly #running = new Set<Transfer>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #doneBytes = 0;
@@ -31,6 +31,7 @@ export class WorkMeter {
     this.totalBytes = totalBytes;
     this.#doneBytes = 0;
     this.#doneResumedBytes = 0;
+    this.#rate = new RateMeter();
     this.#timer ??= setInterval(() => this.#show(), INTERVAL_MS);
   }
 
@@ -59,6 +60,7 @@ export class WorkMeter {
   backTo({ doneBytes, resumedBytes }: WorkMark): void {
     this.#doneBytes = doneBytes;
     this.#doneResumedBytes = resumedBytes;
+    this.#rate = new RateMeter();
   }
 
   /** Bytes that need no transfer. */

@@ -88,9 +88,13 @@ export const storeContract =
         }
         assert.deepEqual(await fetchTensor(second, "f", 7, body, V2), [0, 1, 2]);
         await second.release();
+        const careful = () =>
+          store.open("out", { ...FOLDER, key: "something else", keepsOther: true });
+        await assertRejects(careful, StorageError, /verified bytes of .*, unfinished, are there/);
         const third = await store.open("out", { ...FOLDER, key: "something else" });
         assert.deepEqual(third.names(), []);
         await third.release();
+        await (await careful()).release();
         const tooLong = () => store.open("out", { ...FOLDER, key: "x".repeat(4097) });
         await assertRejects(tooLong, RangeError, /at most 4096/);
       }));

@@ -97,25 +97,34 @@ export const pullOutputsSuite: Suite = ({ test }) => {
       const key = "large/*/*";
       const descriptor = createDescriptor("U8", [3 * LEAF_BYTES]);
       const address = { model: "large", partition: "p", tensor: "w" };
-      const begun = await StagedOutput.open(out, { kind: "folder", key });
-      const sink = begun.sink("w.bin", 0, address, descriptor);
-      await sink.begin(Uint8Array.of(1), []);
-      await sink.write({ index: 0, digest: new Uint8Array(32) }, new Uint8Array(LEAF_BYTES));
-      await begun.release();
-
+      const begin = async () => {
+        const output = await StagedOutput.open(out, { kind: "folder", key });
+        const sink = output.sink("w.bin", 0, address, descriptor);
+        await sink.begin(Uint8Array.of(1), []);
+        await sink.write({ index: 0, digest: new Uint8Array(32) }, new Uint8Array(LEAF_BYTES));
+        await output.release();
+      };
+      const assertKept = async () => {
+        const output = await StagedOutput.open(out, { kind: "folder", key });
+        const held = await output.sink("w.bin", 0, address, descriptor).held();
+        assert.lengthOf(held?.leaves ?? [], 1);
+        await output.release();
+      };
       const store = storeOf(["p/a", "p/b"]);
+      await begin();
       await assertRejects(
         () => pullFrom(store, "m", out),
         StorageError,
         /1048576 verified bytes of large\/\*\/\*, unfinished, are there; finish that, choose another output/,
       );
-      const again = await StagedOutput.open(out, { kind: "folder", key });
-      const held = await again.sink("w.bin", 0, address, descriptor).held();
-      assert.lengthOf(held?.leaves ?? [], 1);
-      await again.release();
+      await assertKept();
 
       await pullFrom(store, "m", out, { overwrite: true });
       assert.sameMembers(await readdir(out), ["a.safetensors", "b.safetensors"]);
+      // What is right already is done, whoever else is at work there.
+      await begin();
+      assert.equal((await pullFrom(store, "m", out)).tensors, 2);
+      await assertKept();
     }));
 
   test("pull: into an output that is right it writes nothing, not even a lock", () =>
