@@ -25,6 +25,8 @@ export class Queue {
   readonly jobs: readonly Job[];
   readonly #run: (job: Job) => Promise<void>;
   #underWay = 0;
+  /** Whether a job has failed: nothing more is begun. */
+  #isOver = false;
   readonly #done = Promise.withResolvers<void>();
 
   /** @param run Begins the transfer of a job and waits for its end. */
@@ -58,7 +60,7 @@ export class Queue {
   }
 
   #fill(): void {
-    while (this.#underWay < AT_ONCE) {
+    while (this.#underWay < AT_ONCE && !this.#isOver) {
       const next = this.#next();
       if (next === undefined) break;
       void this.#begin(next);
@@ -84,6 +86,7 @@ export class Queue {
       job.state = "here";
     } catch (error) {
       job.state = "failed";
+      this.#isOver = true;
       this.#done.reject(error);
     } finally {
       this.#underWay--;

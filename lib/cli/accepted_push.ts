@@ -2,6 +2,7 @@ import { readdir, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { safeFileName } from "../checkpoint/file_name.ts";
 import { StagedOutput } from "../checkpoint/staged_output.ts";
+import { storageError } from "../checkpoint/storage_error.ts";
 import { deferred } from "../deferred.ts";
 import { FormatError, IntegrityError, NotFoundError, UnauthorisedError } from "../errors.ts";
 import { modelFileOf } from "../formats/model_file.ts";
@@ -144,7 +145,9 @@ export class AcceptedPush {
   /** A model is never put together from two: what this push does not bring must not be there. */
   async #refuseOthers(): Promise<void> {
     const brought = new Set(this.manifest.files.map(({ fileName }) => safeFileName(fileName)));
-    const names = await readdir(this.#folder).catch(() => []);
+    const names = await readdir(this.#folder).catch((cause) => {
+      throw storageError(cause, "read", this.#folder);
+    });
     const other = names.find((name) => modelFileOf(name, name) && !brought.has(name));
     if (other === undefined) return;
     throw new UnauthorisedError(

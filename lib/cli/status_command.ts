@@ -48,13 +48,13 @@ export const statusCommand: Command = defineVerb({
       for (;;) {
         const { nodes, reasons, failure } = await askAll(urls, ask, report);
         signal.throwIfAborted();
+        // Who looks once at one node is told by the failure itself.
+        const why = args.watch || urls.length > 1 ? reasons : [];
         const { columns, rows } = process.stdout;
         const size =
           isScreen && args.watch
-            ? { columns, rows }
+            ? { columns, rows: rows - why.length }
             : { ...UNBOUNDED, columns: isScreen ? columns : UNBOUNDED.columns };
-        // Who looks once at one node is told by the failure itself.
-        const why = args.watch || urls.length > 1 ? reasons : [];
         const text = [...statusLines(nodes, size), ...why].join("\n");
         if (!args.json) print(args.watch && isScreen ? atTop(text) : `${text}\n`);
         if (!args.watch) {

@@ -287,11 +287,16 @@ export class HttpSafetensors {
     return bytes;
   }
 
-  /** From a strong tag; without one, nothing but what this very object has seen is known again. */
+  /**
+   * From a strong tag and where it was given: other files may have the same one. Without a tag nothing but what this
+   * very object has seen is known again.
+   */
   async #versionOf({ byteLength, validators }: HttpResource): Promise<SourceVersion> {
     const { etag, hints } = validators;
     if (etag !== undefined) {
-      return this.#setup.sha256([new TextEncoder().encode(`${byteLength} ${etag}`)]);
+      // The query may be a signature, which the next run has another of.
+      const where = `${this.#url.origin}${this.#url.pathname}`;
+      return this.#setup.sha256([new TextEncoder().encode(`${where} ${byteLength} ${etag}`)]);
     }
     const known = this.#file;
     const isSame =

@@ -72,7 +72,7 @@ export function beginTransfer(
   const refetches = new Map<number, number>();
   const care = { signal: stop.signal, priority: () => transfer.priority };
   const gate = async (): Promise<void> => {
-    while (paused) await paused.promise;
+    while (paused && !stop.signal.aborted) await paused.promise;
     stop.signal.throwIfAborted();
   };
   async function attempt(): Promise<void> {

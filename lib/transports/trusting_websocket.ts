@@ -1,6 +1,6 @@
 import type { TLSSocket } from "node:tls";
-import { WebSocket } from "ws";
 import { TransportError } from "../errors.ts";
+import { CappedWebSocket } from "./capped_websocket.ts";
 import { parsePin, type TcpConnectOptions } from "./tcp_options.ts";
 import type { WebSocketConstructor } from "./websocket_options.ts";
 
@@ -22,10 +22,11 @@ export function trustingWebSocket(
 ): TrustingWebSocket {
   const pin = pinSha256 === undefined ? undefined : parsePin(pinSha256);
   let refusal: TransportError | undefined;
-  class Trusting extends WebSocket {
+  class Trusting extends CappedWebSocket {
     constructor(href: string, protocols: string | string[]) {
       // A pin is checked after the handshake and stands in for the chain and the name.
-      super(href, protocols, { ...(ca !== undefined && { ca }), rejectUnauthorized: !pin });
+      const trust = { ...(ca !== undefined && { ca }), rejectUnauthorized: !pin };
+      super(href, protocols, trust);
       if (pin === undefined) return;
       this.on("upgrade", ({ socket }) => {
         const { fingerprint256 } = (socket as TLSSocket).getPeerCertificate?.() ?? {};

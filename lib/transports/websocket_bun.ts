@@ -36,6 +36,9 @@ type BunWebSocketClient = new (
   options: { protocols: string | string[]; tls: { ca: string } },
 ) => WebSocketLike;
 
+/** How long a plain answer may rest: longer than any stall that peers put up with. */
+const IDLE_TIMEOUT_SECONDS = 240;
+
 /** Of a server of Bun's, what is used here. */
 interface BunServer {
   readonly port: number;
@@ -49,6 +52,7 @@ interface BunServing {
   serve(options: {
     hostname: string;
     port: number;
+    readonly idleTimeout: number;
     tls?: { cert?: string | undefined; key?: string | undefined };
     fetch(request: Request, server: BunServer): Response | Promise<Response> | undefined;
     websocket: {
@@ -144,6 +148,8 @@ export async function listen(
       port: address.port,
       ...(address.secure && { tls: { cert, key } }),
       fetch: answer,
+      // A body may rest while its leaves are hashed or its reader is paused; Bun's own limit is 10 s.
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
       websocket: {
         maxPayloadLength: MOST_MESSAGE_BYTES,
         // What a peer's window lets under way must never be dropped.

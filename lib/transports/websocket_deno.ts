@@ -134,13 +134,21 @@ export async function listen(
     request: Request,
     { remoteAddr }: DenoServeInfo,
   ): Response | Promise<Response> => {
+    // Whoever still has a connection may ask for more over it.
+    if (isClosed) return new Response(null, { status: 503, headers: { connection: "close" } });
     if (fetch && !isUpgrade(request)) return fetch(request);
     const refusal = upgradeRefusal((name) => request.headers.get(name), options, queue.hasRoom);
     if (refusal) return refuse(refusal);
     const { hostname: host, port } = remoteAddr;
     const remote = formatWebSocketUrl({ ...address, host, port });
     const upgrade = { protocol: SUBPROTOCOL, idleTimeout: 0 };
-    const { socket, response } = Deno.upgradeWebSocket(request, upgrade);
+    let upgraded: ReturnType<DenoServing["upgradeWebSocket"]>;
+    try {
+      upgraded = Deno.upgradeWebSocket(request, upgrade);
+    } catch {
+      return refuse({ status: 400, why: "this is not how a WebSocket begins" });
+    }
+    const { socket, response } = upgraded;
     open++;
     const over = () => {
       open--;

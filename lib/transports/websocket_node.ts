@@ -60,8 +60,8 @@ export async function connect(
   const { ca, pinSha256, WebSocket } = options;
   if (WebSocket) return connectWebSocket(url, options, WebSocket);
   if (ca === undefined && pinSha256 === undefined) {
-    const { WebSocket: Plain } = await import("ws");
-    return connectWebSocket(url, options, Plain as unknown as WebSocketConstructor);
+    const { CappedWebSocket } = await import("./capped_websocket.ts");
+    return connectWebSocket(url, options, CappedWebSocket as unknown as WebSocketConstructor);
   }
   const { trustingWebSocket } = await import("./trusting_websocket.ts");
   const { Implementation, refusal } = trustingWebSocket(String(url), options);

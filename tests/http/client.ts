@@ -6,6 +6,7 @@ import {
   RetryExhaustedError,
   UnauthorisedError,
 } from "../../lib/errors.ts";
+import { eventTurn } from "../../lib/event_turn.ts";
 import { HttpClient } from "../../lib/http/client.ts";
 import type { HttpOptions } from "../../lib/http/options.ts";
 import { MemorySink } from "../../lib/session/memory_sink.ts";
@@ -309,6 +310,21 @@ export const httpClientSuite: Suite = ({ test }) => {
     assert.lengthOf(rangesOf(requests), 1);
     transfer.resume();
     assert.isTrue(sameBytes(await transfer.bytes(), BYTES));
+  });
+
+  test("http client: a paused transfer can be cancelled, in whatever way, and all else goes on", async () => {
+    const { client } = clientOf(storeOf());
+    const stop = new AbortController();
+    const cancelled = client.requestTensor(ADDRESS, { into: "memory" });
+    const aborted = client.requestTensor(ADDRESS, { into: "memory", signal: stop.signal });
+    for (const transfer of [cancelled, aborted]) transfer.pause();
+    cancelled.cancel(new Error("enough"));
+    stop.abort(new Error("enough"));
+    for (const { done } of [cancelled, aborted]) await assertRejects(() => done, Error, /enough/);
+    // A turn of the event loop comes only where nothing spins.
+    await eventTurn();
+    const bytes = await client.requestTensor(ADDRESS, { into: "memory" }).bytes();
+    assert.isTrue(sameBytes(bytes, BYTES));
   });
 
   test("http client: a cancel ends the request under way, and closing ends all", async () => {

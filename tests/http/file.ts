@@ -61,6 +61,21 @@ function fails<E extends Error>(
 }
 
 export const httpFileSuite: Suite = ({ test }) => {
+  test("http file: another file of the same tag and length is not taken for it, a new signature is", async () => {
+    const fetch = async (): Promise<Response> =>
+      new Response(FILE as Uint8Array<ArrayBuffer>, {
+        headers: { etag: STRONG, "content-length": String(FILE.byteLength) },
+      });
+    const versionAt = async (url: string): Promise<string> => {
+      const { entry } = await new HttpSafetensors(url, { fetch }).describe();
+      return entry.version.join();
+    };
+    const one = await versionAt("https://models.example/a/model.safetensors?signature=1");
+    assert.equal(await versionAt("https://models.example/a/model.safetensors?signature=2"), one);
+    assert.notEqual(await versionAt("https://models.example/b/model.safetensors"), one);
+    assert.notEqual(await versionAt("https://other.example/a/model.safetensors"), one);
+  });
+
   test("http file: any web server's file comes whole, its header by a part first", () =>
     withWebServer({ bytes: FILE, etag: STRONG }, async (server) => {
       const { bytes, transfer } = await fetched(server);

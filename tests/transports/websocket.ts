@@ -1,14 +1,16 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { assert } from "chai";
-import { WebSocket as NodeWebSocket } from "ws";
+import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import type { Connection, Listener } from "../../lib/connection.ts";
 import { ProtocolError, TransportError } from "../../lib/errors.ts";
 import { PeerHost } from "../../lib/session/host.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import { MESSAGE_WINDOW_BYTES } from "../../lib/transports/message_link.ts";
-import { SUBPROTOCOL } from "../../lib/transports/message_socket.ts";
+import { MOST_MESSAGE_BYTES, SUBPROTOCOL } from "../../lib/transports/message_socket.ts";
 import type { WebSocketConstructor } from "../../lib/transports/websocket.ts";
 import * as node from "../../lib/transports/websocket_node.ts";
 import type { Harness, Suite } from "../harness.ts";
@@ -360,6 +362,19 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
       },
       { fetch: async () => new Response(body) },
     );
+  });
+
+  test("websocket: a message that is too long is not inflated, nor taken (node only)", async () => {
+    const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: true });
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const serving = once(server, "connection");
+    const connection = await adapter.connect(`ws://127.0.0.1:${port}`);
+    const [socket] = (await serving) as [NodeWebSocket];
+    assert.equal(socket.extensions, "");
+    socket.send(new Uint8Array(MOST_MESSAGE_BYTES + 1));
+    assert.instanceOf(await rejection(connection.closed), TransportError);
+    server.close();
   });
 
   test("websocket: over TLS, with the certificate that the caller trusts (node only)", async () => {
