@@ -45,7 +45,7 @@ export class Loader {
       }
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      this.#tell({ kind: "failed", message, canGoOn: this.#peer !== undefined });
+      this.#tell({ kind: "failed", message, canGoOn: order.kind !== "connect" });
     }
   }
 
