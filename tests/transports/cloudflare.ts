@@ -168,7 +168,7 @@ function upgrading({ test }: Harness): void {
     const cases: [Record<string, string>, number, RegExp][] = [
       [{ host: "evil.example" }, 403, /not called evil\.example/],
       [{ host: "weights.example", origin: "https://evil.example" }, 403, /pages of https:\/\/evil/],
-      [{ host: "weights.example", "sec-websocket-protocol": "chat" }, 400, /only headrace\.1/],
+      [{ host: "weights.example", "sec-websocket-protocol": "chat" }, 400, /only headrace\.2/],
       [{ host: "weights.example", upgrade: "h2c" }, 426, /only WebSockets/],
     ];
     for (const [headers, status, why] of cases) {
