@@ -49,6 +49,9 @@ export function attach(server: HttpServerLike, options: WebSocketAttachOptions =
   return new AttachedListener(server, options);
 }
 
+/** Who is attached to a server, so that one of them refuses what none of them takes. */
+const ATTACHED = new WeakMap<HttpServerLike, Set<AttachedListener>>();
+
 class AttachedListener implements Listener {
   readonly connections: ReadableStream<Connection>;
   readonly #server: HttpServerLike;
@@ -70,6 +73,8 @@ class AttachedListener implements Listener {
     );
     this.connections = this.#upgrades.connections;
     server.on("upgrade", this.#onUpgrade);
+    const ours = ATTACHED.get(server) ?? new Set();
+    ATTACHED.set(server, ours.add(this));
     server.once("close", this.#onEnd);
     signal?.addEventListener("abort", this.#onEnd, { once: true });
   }
@@ -82,20 +87,28 @@ class AttachedListener implements Listener {
     this.#options.signal?.removeEventListener("abort", this.#onEnd);
     this.#server.off("close", this.#onEnd);
     this.#server.off("upgrade", this.#onUpgrade);
+    ATTACHED.get(this.#server)?.delete(this);
     this.#upgrades.close();
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const { path } = this.#options;
-    if (path === undefined || request.url?.split("?")[0] === path) {
+    if (this.#takes(request)) {
       this.#upgrades.upgrade(request, socket, head);
       return;
     }
     // Another's, if there is one; where nobody answers, it would stay open.
-    if (this.#server.listenerCount("upgrade") > 1) return;
+    const ours = [...(ATTACHED.get(this.#server) ?? [])];
+    const isOthers = this.#server.listenerCount("upgrade") > ours.length;
+    if (isOthers || ours[0] !== this || ours.some((one) => one.#takes(request))) return;
     socket.on("error", () => {});
-    this.#upgrades.refuse(socket, { status: 404, why: `peers are met at ${path}` });
+    const paths = ours.map((one) => one.#options.path).join(" and ");
+    this.#upgrades.refuse(socket, { status: 404, why: `peers are met at ${paths}` });
   };
+
+  #takes({ url }: IncomingMessage): boolean {
+    const { path } = this.#options;
+    return path === undefined || url?.split("?")[0] === path;
+  }
 
   #address(): WebSocketAddress {
     const secure = this.#server instanceof HttpsServer;

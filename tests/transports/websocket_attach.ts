@@ -87,6 +87,23 @@ export const webSocketAttachSuite: Suite = (harness) => {
       near.close();
     }));
 
+  test("websocket: attached to a server twice, refuses once what neither takes (node only)", () =>
+    withServer(async (server) => {
+      const errors: Error[] = [];
+      const onError = (error: Error) => errors.push(error);
+      const [a, b] = ["/a", "/b"].map((path) => attach(server, { path, onError }));
+      for (const listener of [a, b]) (await connect(listener?.url ?? "")).close();
+      const elsewhere = (a?.url ?? "").replace("/a", "/c");
+      assert.equal(await statusOf(elsewhere), 404);
+      assert.match(
+        errors.map(({ message }) => message).join(),
+        /^[^,]*peers are met at \/a and \/b$/,
+      );
+      await a?.close();
+      assert.equal(await statusOf(elsewhere), 404);
+      await b?.close();
+    }));
+
   test("websocket: attached to a server, ends with it or by its signal (node only)", async () => {
     const stop = new AbortController();
     await withServer(async (server) => {
