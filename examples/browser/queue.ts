@@ -25,8 +25,6 @@ export class Queue {
   readonly jobs: readonly Job[];
   readonly #run: (job: Job) => Promise<void>;
   #underWay = 0;
-  /** Whether a job has failed: nothing more is begun. */
-  #isOver = false;
   readonly #done = Promise.withResolvers<void>();
 
   /** @param run Begins the transfer of a job and waits for its end. */
@@ -60,7 +58,9 @@ export class Queue {
   }
 
   #fill(): void {
-    while (this.#underWay < AT_ONCE && !this.#isOver) {
+    // Where one has failed nothing more is begun.
+    if (this.jobs.some(({ state }) => state === "failed")) return;
+    while (this.#underWay < AT_ONCE) {
       const next = this.#next();
       if (next === undefined) break;
       void this.#begin(next);
@@ -86,7 +86,6 @@ export class Queue {
       job.state = "here";
     } catch (error) {
       job.state = "failed";
-      this.#isOver = true;
       this.#done.reject(error);
     } finally {
       this.#underWay--;

@@ -1,5 +1,4 @@
 // This module runs in every runtime.
-
 import { StorageError } from "../errors.ts";
 import { LEAF_BYTES, leafLength } from "../tensor/leaf.ts";
 import type { CheckpointOptions, FinishedFile } from "./checkpoint_store.ts";

@@ -19,8 +19,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import("./demo_command.ts")).demoCommand,
 };
 
-/** Those that do more than print. */
-const WORKING: ReadonlySet<string> = new Set(["serve", "pull", "push", "cert", "demo"]);
+/** Those that do nothing but print, and may go on printing for long. */
+const PRINTING: ReadonlySet<string | undefined> = new Set(["ls", "status", "config"]);
 
 const MAIN: CommandDef = {
   meta: {
@@ -66,6 +66,5 @@ function printHelp(text: string): void {
 }
 
 const words = process.argv.slice(2);
-const isHelp = words.includes("--help") || words.includes("-h");
-tendOutput(isHelp || !WORKING.has(words[0] ?? ""));
+tendOutput(PRINTING.has(words[0]));
 await main(words);

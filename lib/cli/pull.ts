@@ -118,7 +118,10 @@ class Pull {
         const before = isBegun ? undefined : await this.#missing(output);
         // Where all is right already nothing is written, not even a lock.
         if (before?.length === 0) continue;
-        const staged = await this.#stage(output);
+        const staged = await this.#stage(output).catch(async (error) => {
+          // What another pull has left there does not matter where all is right.
+          if (before || (await this.#missing(output)).length > 0) throw error;
+        });
         if (!staged) continue;
         const files: PlannedFile[] = [];
         open.push({ staged, files });
@@ -171,21 +174,11 @@ class Pull {
     if (transfer.root) this.#roots.set(formatAddress(address), transfer.root);
   }
 
-  /** Where the output is put together; none where another pull's is kept and all is right already. */
-  async #stage(output: PlannedOutput): Promise<StagedOutput | undefined> {
+  /** Where the output is put together. */
+  #stage({ kind, path }: PlannedOutput): Promise<StagedOutput> {
     const { pattern, durable, overwrite } = this.#options;
-    const { kind, path } = output;
     const key = Object.values(pattern).join("/");
-    try {
-      return await StagedOutput.open(path, { kind, key, durable, keepsOther: !overwrite });
-    } catch (error) {
-      const isRight = await this.#missing(output).then(
-        ({ length }) => length === 0,
-        () => false,
-      );
-      if (isRight) return undefined;
-      throw error;
-    }
+    return StagedOutput.open(path, { kind, key, durable, keepsOther: !overwrite });
   }
 
   /** The files that are not there yet, or not right. */

@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { News } from "../deferred.ts";
 import { ConfigError, IntegrityError, ProtocolError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
-import { LeafBitmap, type LeafRange } from "../tensor/bitmap.ts";
+import { LeafBitmap } from "../tensor/bitmap.ts";
 import { LEAF_BYTES } from "../tensor/leaf.ts";
 import { decodeChecked, decodeMessage, encodeChecked, encodeMessage } from "../wire/control.ts";
 import { errorOf } from "../wire/fault.ts";
@@ -48,7 +48,7 @@ export interface ReplayedTransfer {
   /** The transfer's last frame, once it is here. */
   complete: Complete | undefined;
   /** Whether it was received or has failed. */
-  readonly isOver: boolean;
+  isOver(): boolean;
   /** Told when something more is safe, when all is, and when nothing will be. */
   onProgress(): void;
   onReceived(): void;
@@ -110,11 +110,11 @@ export class ReplayAttempt implements LinkHandler {
       news.tell();
     };
     link.closed.then(lost, lost);
-    while (!this.#isLost && !this.#transfer.isOver) {
+    while (!this.#isLost && !this.#transfer.isOver()) {
       if (!this.#hasRoom()) await Promise.race([news.wait(), link.first.room.wait()]);
       else await this.#sendNext();
     }
-    if (!this.#transfer.isOver) await link.closed;
+    if (!this.#transfer.isOver()) await link.closed;
   }
 
   async #sendNext(): Promise<void> {
@@ -221,7 +221,7 @@ export class ReplayAttempt implements LinkHandler {
   /** The leaves that a page of ranges names. */
   *#leaves(header: FrameHeader, payload: Uint8Array): Generator<number> {
     const { leafTotal } = this.#transfer.safe;
-    const ranges: readonly LeafRange[] = decodeRanges(decodeChecked(header, payload), leafTotal);
+    const ranges = decodeRanges(decodeChecked(header, payload), leafTotal);
     for (const { first, count } of ranges) {
       for (let leaf = first; leaf < first + count; leaf++) yield leaf;
     }

@@ -188,7 +188,6 @@ class RetryingSink implements UnderlyingSink<Uint8Array> {
 
   #begin(header: FrameHeader, payload: Uint8Array): ReplayedTransfer {
     const offer = decodeMessage(offerShape, header, payload);
-    const isOver = () => this.#isReceived || this.#failure !== undefined;
     return {
       offer,
       buffer: new ReplayBuffer(),
@@ -197,9 +196,7 @@ class RetryingSink implements UnderlyingSink<Uint8Array> {
       news: this.#news,
       safe: new LeafBitmap(leafCount(offer.descriptor.byteLength)),
       complete: undefined,
-      get isOver() {
-        return isOver();
-      },
+      isOver: () => this.#isReceived || this.#failure !== undefined,
       onProgress: () => this.#dialler.progressed(),
       onReceived: () => {
         this.#isReceived = true;

@@ -55,12 +55,9 @@ export function requireCertificate(url: string, { cert, key }: TcpListenOptions)
 }
 
 /** @throws {TypeError} when a certificate is asked of a connection that has none. */
-export function requireTls(
-  { secure, ...address }: TcpAddress,
-  { ca, pinSha256 }: TcpConnectOptions,
-): void {
-  if (secure || (ca === undefined && pinSha256 === undefined)) return;
-  const remote = formatTcpUrl({ secure, ...address });
+export function requireTls(address: TcpAddress, { ca, pinSha256 }: TcpConnectOptions): void {
+  if (address.secure || (ca === undefined && pinSha256 === undefined)) return;
+  const remote = formatTcpUrl(address);
   throw new TypeError(`${remote} has no certificate to hold to ca or pinSha256: dial tls://.`);
 }
 

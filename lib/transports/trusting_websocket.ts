@@ -25,8 +25,7 @@ export function trustingWebSocket(
   class Trusting extends CappedWebSocket {
     constructor(href: string, protocols: string | string[]) {
       // A pin is checked after the handshake and stands in for the chain and the name.
-      const trust = { ...(ca !== undefined && { ca }), rejectUnauthorized: !pin };
-      super(href, protocols, trust);
+      super(href, protocols, { ...(ca !== undefined && { ca }), rejectUnauthorized: !pin });
       if (pin === undefined) return;
       this.on("upgrade", ({ socket }) => {
         const { fingerprint256 } = (socket as TLSSocket).getPeerCertificate?.() ?? {};

@@ -9,7 +9,7 @@ import { assertSameFolder, type ModelPlan } from "./support/model.ts";
 
 const PLAN: ModelPlan = { shards: 1, tensors: 4, tensorBytes: 2_000_000, seed: 3 };
 
-/** Runs a command as a shell does, `$1` being the rest of its line; gives its exit code and what both outputs hold. */
+/** Runs a command as a shell does, with the rest of its line; gives its exit code and what both outputs hold. */
 async function shell(words: readonly string[], rest: string) {
   const { program, args } = headraceProgram();
   const command = [program, ...args, ...words].map((word) => `'${word}'`).join(" ");

@@ -6,7 +6,6 @@ import { StagedOutput } from "../../lib/checkpoint/staged_output.ts";
 import { UsageError } from "../../lib/cli/describe_error.ts";
 import { type PullOptions, type PullSummary, pull } from "../../lib/cli/pull.ts";
 import type { Report } from "../../lib/cli/report.ts";
-import type { WorkProgress } from "../../lib/cli/work_progress.ts";
 import { StorageError } from "../../lib/errors.ts";
 import { SafetensorsStore } from "../../lib/formats/safetensors_store.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
@@ -28,11 +27,11 @@ async function pullFrom(
   store: TensorStore,
   pattern: string,
   outputPath: string,
-  options: Partial<PullOptions> & { shown?: WorkProgress[] } = {},
+  options: Partial<PullOptions> = {},
 ): Promise<PullSummary> {
   const report: Report = {
     event() {},
-    progress: (progress) => options.shown?.push(progress),
+    progress() {},
     failure() {},
     close() {},
   };
@@ -150,13 +149,11 @@ export const pullOutputsSuite: Suite = ({ test }) => {
       const damaged = await readFile(join(out, changed));
       damaged[damaged.byteLength - 1] = (damaged.at(-1) as number) ^ 1;
       await writeFile(join(out, changed), damaged);
-      const shown: WorkProgress[] = [];
-      const summary = await pullFrom(store, "llama", out, { overwrite: true, shown });
+      const summary = await pullFrom(store, "llama", out, { overwrite: true });
       await assertSameFolder(out, source);
       const keptBytes = (await stat(join(out, kept))).size;
       assert.isAtLeast(summary.resumedBytes, PLAN.tensors * PLAN.tensorBytes);
       assert.isBelow(summary.resumedBytes, keptBytes + 64 * 1024);
-      for (const { bytes, totalBytes } of shown) assert.isAtMost(bytes, totalBytes ?? 0);
     }));
 
   test("pull: an output that is a link to a folder is that folder", () =>

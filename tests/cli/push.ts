@@ -69,24 +69,20 @@ export const pushSuite: Suite = ({ test }) => {
       assert.isTrue(arrived.equals(shardOf(9)));
     }));
 
-  test("push: a model that holds other files is not added to, whichever came first", () =>
+  test("push: a model that holds other files is not added to", () =>
     withTempFolder(async (folder) => {
       const target = join(folder, "in");
       const [first, second] = [join(folder, "v1.safetensors"), join(folder, "v2.safetensors")];
       await writeFile(first, shardOf(1));
       await writeFile(second, shardOf(2));
       await withAccepting(target, async ({ url }) => {
-        const refused = async (other: string) => {
-          const error = await assertRejects(
-            () => pushFrom(second, url, { model: "gpt" }),
-            UnauthorisedError,
-            /gpt is there already and holds .*, which this push does not bring/,
-          );
-          assert.include(error.message, other);
-          assert.notInclude(error.message, folder);
-        };
         await pushFrom(first, url, { model: "gpt" });
-        await refused("v1.safetensors");
+        const error = await assertRejects(
+          () => pushFrom(second, url, { model: "gpt" }),
+          UnauthorisedError,
+          /gpt is there already and holds v1\.safetensors, which this push does not bring/,
+        );
+        assert.notInclude(error.message, folder);
         assert.deepEqual(await readdir(join(target, "gpt")), ["v1.safetensors"]);
         // Notes of whoever keeps the folder are no part of the model.
         await rename(join(target, "gpt", "v1.safetensors"), join(target, "gpt", "notes"));

@@ -142,15 +142,11 @@ export const messageLinkSuite: Suite = ({ test }) => {
     socket.events.message("end");
     assert.lengthOf(await readAll(connection), 0);
     await connection.closed;
-    for (const after of ["end", Uint8Array.of(2), new Uint8Array()]) {
-      const [other, early] = [new ScriptedSocket(), new ScriptedSocket()];
-      const failed = connectionOver(other);
-      other.events.message("end");
-      other.events.message(after);
-      assert.instanceOf(await rejection(failed.closed), ProtocolError);
-      const empty = connectionOver(early);
-      early.events.message(new Uint8Array());
-      assert.instanceOf(await rejection(empty.closed), ProtocolError);
+    for (const messages of [["end", "end"], ["end", Uint8Array.of(2)], [new Uint8Array()]]) {
+      const other = new ScriptedSocket();
+      const { closed } = connectionOver(other);
+      for (const message of messages) other.events.message(message);
+      assert.instanceOf(await rejection(closed), ProtocolError);
     }
   });
 

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createConnection } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { assert } from "chai";
@@ -75,6 +75,35 @@ async function openPair(adapter: WebSocketAdapter): Promise<Pair> {
 }
 
 function session({ test }: Harness, adapter: WebSocketAdapter): void {
+  test("websocket: a request without a key that would be a WebSocket is refused by 400", async () => {
+    await withListener(adapter, async (listener) => {
+      const { hostname, port } = new URL(listener.url);
+      const socket = createConnection({ host: hostname, port: Number(port) });
+      const lines = ["GET / HTTP/1.1", `Host: ${hostname}`, "Connection: Upgrade"];
+      lines.push("Upgrade: websocket", "Sec-WebSocket-Version: 13");
+      socket.write([...lines, `Sec-WebSocket-Protocol: ${SUBPROTOCOL}`, "", ""].join("\r\n"));
+      const [answer] = (await once(socket, "data")) as [Buffer];
+      socket.destroy();
+      assert.match(answer.toString(), /^HTTP\/1\.1 400 /);
+    });
+  });
+
+  test("websocket: a closed listener answers no plain request, though a connection goes on", async () => {
+    const listener = await adapter.listen(URL_HERE, { fetch: async () => new Response("here") });
+    const page = listener.url.replace("ws:", "http:");
+    const taken = listener.connections.getReader().read();
+    const near = await adapter.connect(listener.url);
+    const { value: far } = await taken;
+    assert.equal(await (await fetch(page)).text(), "here");
+    await listener.close();
+    const text = await fetch(page).then(
+      (response) => response.text(),
+      () => "refused",
+    );
+    assert.notInclude(text, "here");
+    await carriesBytes(near, far);
+  });
+
   test("websocket: a session moves tensors both ways, and resumes after a cut", async () => {
     await withListener(adapter, async (listener) => {
       const address = { model: "m", partition: "p", tensor: "w" };
