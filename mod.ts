@@ -96,6 +96,7 @@ export {
   type TransferTotals,
   type Verified,
   WritableSink,
+  type WritableSinkOptions,
 } from "./lib/session/mod.ts";
 export {
   type AssemblerOptions,

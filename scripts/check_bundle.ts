@@ -37,7 +37,7 @@ const LIMITS: readonly BundleLimit[] = [
     name: "everything",
     source: 'export * from "headrace";',
     aimBytes: CORE_BYTES,
-    heldBytes: 62_500,
+    heldBytes: 63_000,
   },
   {
     name: "TensorPeer",

@@ -45,7 +45,7 @@ async function get(address: TensorAddress, peer: TensorPeer, context: Context): 
   }
   const { descriptor, version } = found;
   const { readable, writable } = new FixedLengthStream(descriptor.byteLength);
-  const sink = new WritableSink(writable);
+  const sink = new WritableSink(writable, { copies: false });
   const { done } = peer.requestTensor(address, { version, into: () => sink });
   // What fails shows as a body that ends early.
   context.waitUntil(done.catch((error) => sink.abort(error)).finally(() => peer.close()));

@@ -47,47 +47,36 @@ export class Answering {
     this.#options = options;
   }
 
-  /** Opens the party for a stream's first frame. */
-  open(
-    channel: Channel,
-    header: FrameHeader,
-    payload: Uint8Array,
-    tensor?: TensorFrame,
-  ): StreamParty {
+  /** Takes the stream, or those of a list, that this frame begins. */
+  open(channel: Channel, header: FrameHeader, payload: Uint8Array, tensor?: TensorFrame): void {
     const { context, peer } = this.#options;
     const { stream } = header;
     const store = peer.store ?? NO_STORE;
     switch (header.type) {
-      case FRAME.list:
-        return new ListingAnswer(
-          channel,
-          stream,
-          decodeMessage(listShape, header, payload),
-          store,
-          context,
-        );
+      case FRAME.list: {
+        const list = decodeMessage(listShape, header, payload);
+        channel.took(stream, new ListingAnswer(channel, stream, list, store, context));
+        return;
+      }
       case FRAME.requests: {
         const list = decodeRequestList(decodeChecked(header, payload));
         const serving = new ListServing({ channel, context, store, list, firstStream: stream });
-        channel.begun(header, list.addresses.length, serving);
+        channel.tookList(header, list.addresses.length, serving);
         serving.begin();
-        return serving;
+        return;
       }
       case FRAME.subscribe:
-        return this.#subscribe(channel, header, payload, store);
+        this.#subscribe(channel, header, payload, store);
+        return;
       case FRAME.request:
-        return this.#serve(channel, header, payload, store);
+        this.#serve(channel, header, payload, store);
+        return;
       default:
-        return this.#receive(channel, header, payload, tensor);
+        this.#receive(channel, header, payload, tensor);
     }
   }
 
-  #subscribe(
-    channel: Channel,
-    header: FrameHeader,
-    payload: Uint8Array,
-    store: TensorStore,
-  ): StreamParty {
+  #subscribe(channel: Channel, header: FrameHeader, payload: Uint8Array, store: TensorStore): void {
     const { context } = this.#options;
     const most = context.limits.maxSubscriptions;
     const subscribe = decodeMessage(subscribeShape, header, payload);
@@ -97,20 +86,13 @@ export class Answering {
     };
     const options = { channel, context, store, stream: header.stream, subscribe, onOver };
     const answer = new SubscriptionAnswer(options);
-    const isTooMany = this.#subscriptions > most;
-    queueMicrotask(() => {
-      if (!isTooMany) return answer.begin();
+    channel.took(header.stream, answer);
+    if (this.#subscriptions <= most) answer.begin();
+    else
       answer.refuse(new LimitError(`At most ${most} subscriptions are kept`, { retryable: true }));
-    });
-    return answer;
   }
 
-  #serve(
-    channel: Channel,
-    header: FrameHeader,
-    payload: Uint8Array,
-    store: TensorStore,
-  ): StreamParty {
+  #serve(channel: Channel, header: FrameHeader, payload: Uint8Array, store: TensorStore): void {
     const { context } = this.#options;
     const request = decodeMessage(requestShape, header, payload);
     const { transfer, meter } = this.#options.transfer(request, "out");
@@ -127,7 +109,7 @@ export class Answering {
       onPause: (isPaused) => transfer.pausedThere(isPaused),
     });
     this.#fence(request, serving).catch((error) => serving.cancel(error));
-    return this.#follow(transfer, serving);
+    this.#follow(channel, header.stream, transfer, serving);
   }
 
   #receive(
@@ -135,14 +117,13 @@ export class Answering {
     header: FrameHeader,
     payload: Uint8Array,
     tensor: TensorFrame | undefined,
-  ): StreamParty {
+  ): void {
     const { context, peer } = this.#options;
     const offer = tensor ? undefined : decodeMessage(offerShape, header, payload);
     const identity = offer ?? pushOf(tensor);
     const digest: DigestMode = offer?.digest ?? (isHashed(tensor) ? "sha256" : "none");
     const { transfer, meter } = this.#options.transfer(identity, "in");
     transfer.enter("moving", offer?.descriptor ?? tensor?.descriptor);
-    let older: Promise<void> = Promise.resolve();
     const open = async (taken: Offer): Promise<TensorSink> => {
       if (!peer.sinks) throw new UnauthorisedError("This peer takes no pushes");
       await older;
@@ -158,27 +139,34 @@ export class Answering {
       identity,
       open,
       priority: () => transfer.priority,
-      pushed: { stream, ...(offer && { offer }) },
+      stream,
       onPhase: (phase) => transfer.enter(phase === "verifying" ? phase : "moving"),
       onReprioritise: (priority) => transfer.reprioritised(priority),
       onPause: (isPaused) => transfer.pausedThere(isPaused),
     });
-    older = this.#fence(identity, receiving);
+    const older = this.#fence(identity, receiving);
     older.catch((error) => receiving.cancel(error));
-    if (tensor) receiving.tensor(stream, tensor);
-    return this.#follow(transfer, receiving);
+    if (offer) receiving.offered(offer);
+    else if (tensor) receiving.tensor(stream, tensor);
+    this.#follow(channel, stream, transfer, receiving);
   }
 
   /** Ends an older attempt at the same transfer; kept when that writes no more. */
-  async #fence({ id, epoch }: TransferIdentity, attempt: Attempt): Promise<void> {
+  async #fence({ id, epoch }: TransferIdentity, attempt: Receiving | Serving): Promise<void> {
     const end = (reason: unknown) => attempt.cancel(reason);
-    return this.#options.fences.enter(id, { epoch, end, over: attempt.done });
+    const work = () => attempt.work();
+    return this.#options.fences.enter(id, { epoch, end, over: attempt.done.then(work, work) });
   }
 
-  #follow<T extends Attempt & StreamParty>(transfer: Transfer, attempt: T): T {
+  #follow(
+    channel: Channel,
+    stream: number,
+    transfer: Transfer,
+    attempt: Attempt & StreamParty,
+  ): void {
+    channel.took(stream, attempt);
     this.#options.attempts.follow(transfer, attempt);
     this.#options.peer.onTransfer?.(transfer);
-    return attempt;
   }
 }
 

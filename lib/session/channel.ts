@@ -35,13 +35,13 @@ export interface StreamParty {
   work?(stream: number): Promise<unknown> | undefined;
 }
 
-/** Opens the party for a stream that the other end began, or refuses by throwing. */
+/** Takes what the other end began, by `took` or `tookList`; ends the connection by throwing. */
 export type StreamOpener = (
   channel: Channel,
   header: FrameHeader,
   payload: Uint8Array,
   tensor?: TensorFrame,
-) => StreamParty;
+) => void;
 
 /** What a {@linkcode Channel} is made with. */
 export interface ChannelOptions {
@@ -338,13 +338,19 @@ export class Channel implements LinkHandler {
     return (stream % 2 === 1) === this.#options.isDialler;
   }
 
+  /** The party of a stream that the other end has begun; may end it from now on. */
+  took(stream: number, party: StreamParty): void {
+    this.#parties.set(stream, party);
+    this.#remote.add(stream);
+  }
+
   /**
-   * Streams that the other end has begun in one frame, this one and those that follow.
+   * The party of streams that the other end has begun in one frame, this one and those that follow.
    *
    * @throws {ProtocolError} when there are no numbers for so many.
    * @throws {LimitError} when that are more than it was allowed.
    */
-  begun(header: FrameHeader, count: number, party: StreamParty): void {
+  tookList(header: FrameHeader, count: number, party: StreamParty): void {
     const { maxRequests } = this.#options;
     const last = header.stream + 2 * (count - 1);
     if (last > MAX_STREAM) {
@@ -368,17 +374,13 @@ export class Channel implements LinkHandler {
     }
     this.#lastRemoteStream = stream;
     const { maxStreams, open } = this.#options;
-    if (type === FRAME.requests) {
-      open(this, header, payload);
-      return true;
-    }
-    if (this.#remote.size >= maxStreams || this.#leaving.transfers >= maxStreams) {
+    const isFull = this.#remote.size >= maxStreams || this.#leaving.transfers >= maxStreams;
+    if (isFull && type !== FRAME.requests) {
       const most = `at most ${maxStreams} transfers may be open on a connection`;
       this.refuse(stream, new LimitError(most, { retryable: true }));
       return false;
     }
-    this.#parties.set(stream, open(this, header, payload, tensor));
-    this.#remote.add(stream);
+    open(this, header, payload, tensor);
     return true;
   }
 }

@@ -23,7 +23,10 @@ export interface DigestAnswerOptions {
   readonly isOver: () => boolean;
 }
 
-/** Digests in order, read from the source where they are not known; says so when that takes long. */
+/**
+ * Digests in order, read from the source where they are not known; says so when that takes long. Of
+ * leaves that are asked about, those that the sender cannot vouch for are left out.
+ */
 export async function* readDigests(
   options: DigestAnswerOptions,
   only?: LeafBitmap,
@@ -32,7 +35,8 @@ export async function* readDigests(
   let saidAt = clock.now();
   for (let index = 0; index < digests.leafTotal && !isOver(); index++) {
     if (only && !only.has(index)) continue;
-    yield { index, digest: await digests.of(index) };
+    const digest = await (only ? digests.ofHeld(index) : digests.of(index));
+    if (digest) yield { index, digest };
     if (clock.now() - saidAt < PHASE_INTERVAL_MS) continue;
     saidAt = clock.now();
     const phase = { phase: "verifying", bytes: index * LEAF_BYTES };

@@ -1,4 +1,5 @@
 // This module runs in every runtime.
+import { type Deferred, deferred } from "../deferred.ts";
 import { ProtocolError } from "../errors.ts";
 import type { LeafBitmap } from "../tensor/bitmap.ts";
 import type { DigestPage } from "../wire/pages.ts";
@@ -14,21 +15,32 @@ export class DigestQuery {
   readonly #stream: number;
   #asked: LeafBitmap | undefined;
   #answer = new Map<number, Uint8Array>();
-  #answered: ((digests: TheirDigests) => void) | undefined;
+  #answered: Deferred<TheirDigests> | undefined;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(channel: Channel, stream: number) {
     this.#channel = channel;
     this.#stream = stream;
   }
 
-  /** Asks for the digests of these leaves. */
-  ask(leaves: LeafBitmap): Promise<TheirDigests> {
-    return new Promise((resolve) => {
-      this.#asked = leaves;
-      this.#answer = new Map();
-      this.#answered = resolve;
-      for (const frame of haveFrames(this.#stream, leaves, true)) this.#channel.link.send(frame);
-    });
+  /**
+   * Asks for the digests of these leaves.
+   *
+   * @throws what the attempt fails with before all of the answer is here.
+   */
+  async ask(leaves: LeafBitmap): Promise<TheirDigests> {
+    if (this.#failure) throw this.#failure.error;
+    this.#asked = leaves;
+    this.#answer = new Map();
+    this.#answered = deferred();
+    for (const frame of haveFrames(this.#stream, leaves, true)) this.#channel.link.send(frame);
+    return this.#answered.promise;
+  }
+
+  /** No answer will come any more. */
+  fail(error: unknown): void {
+    this.#failure = { error };
+    this.#answered?.reject(error);
   }
 
   /**
@@ -48,6 +60,6 @@ export class DigestQuery {
     }
     if (!isLast) return;
     this.#asked = undefined;
-    this.#answered?.(this.#answer);
+    this.#answered?.resolve(this.#answer);
   }
 }

@@ -56,6 +56,11 @@ export class LeafDigests {
     return digest;
   }
 
+  /** As `of`, but `undefined` where the leaf would have to be read from a source that is read once. */
+  async ofHeld(index: number): Promise<Uint8Array | undefined> {
+    return this.#options.source.isReadOnce ? this.#known(index) : this.of(index);
+  }
+
   /** The digest of a leaf, read from the source where it is not known. */
   async of(index: number): Promise<Uint8Array> {
     const { source, buffers } = this.#options;

@@ -242,17 +242,16 @@ export class LeafIntake {
     const write = () => (this.#isOver ? Promise.resolve() : sink.write(leaf, bytes));
     this.#writes++;
     const written = sink.pace === "disk" ? context.disk.run(priority, write) : write();
-    written.then(
-      () => {
+    written
+      .then(() => {
         this.#writes--;
         this.#buffers.free(leaf.index);
         if (this.#isOver) return;
         this.#expected.delete(leaf.index);
         onSafe(leaf, bytes.byteLength);
         this.#lessBusy();
-      },
-      (error) => onFault(error),
-    );
+      })
+      .catch(onFault);
   }
 
   #chunkDamaged(wanted: ReadonlySet<number>, error: unknown): void {

@@ -101,14 +101,20 @@ export class ListServing implements StreamParty, Flow {
       const { byteLength } = source.descriptor;
       const version = await source.version();
       const onWritten = purse.spend(byteLength) ?? (await purse.fill(byteLength));
-      if (!this.#open.has(stream)) return onWritten();
-      const { digest } = list;
-      const small = { channel, context, source, address, digest, remote };
-      const tensor = await prepareSmall(small, version);
-      // What was taken for one that nobody wants any more stays taken until the purse is closed.
-      if (!this.#open.has(stream)) return onWritten();
-      const front = encodeTensorFront(stream, tensor);
-      this.#queue.push({ stream, piece: { front, data: tensor.data, onWritten } });
+      let isQueued = false;
+      try {
+        // What was taken for one that nobody wants any more stays taken until the purse is closed.
+        if (!this.#open.has(stream)) return;
+        const { digest } = list;
+        const small = { channel, context, source, address, digest, remote };
+        const tensor = await prepareSmall(small, version);
+        if (!this.#open.has(stream)) return;
+        const front = encodeTensorFront(stream, tensor);
+        this.#queue.push({ stream, piece: { front, data: tensor.data, onWritten } });
+        isQueued = true;
+      } finally {
+        if (!isQueued) onWritten();
+      }
       channel.outbox.enter(this);
     } finally {
       if (source.close) await source.close();

@@ -27,7 +27,7 @@ export class MendQueue {
 
   /** These have to come again. */
   begin(leaves: readonly number[]): void {
-    this.#waiting.push(...[...leaves].reverse());
+    for (const leaf of [...leaves].reverse()) this.#waiting.push(leaf);
     this.#askMore();
   }
 

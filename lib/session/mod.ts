@@ -45,4 +45,4 @@ export {
 } from "./transfer.ts";
 export { snapshotOf, type TransferSnapshot } from "./transfer_snapshot.ts";
 export type { Verified } from "./verdict.ts";
-export { WritableSink } from "./writable_sink.ts";
+export { WritableSink, type WritableSinkOptions } from "./writable_sink.ts";

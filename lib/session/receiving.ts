@@ -49,8 +49,8 @@ export interface ReceivingOptions {
   readonly priority: () => number;
   /** Gives the sink once the offer is known; refuses by throwing. */
   readonly open: (offer: Offer) => Promise<TensorSink>;
-  /** The stream that the other end began, and its offer, if it has one; left out, one is begun here. */
-  readonly pushed?: { readonly stream: number; readonly offer?: Offer };
+  /** The stream that the other end began; left out, one is begun here. */
+  readonly stream?: number;
   /** What was asked for; all of the tensor where left out. */
   readonly part?: TensorPart;
   /** The root that the tensor must have, from somebody trusted. */
@@ -111,7 +111,7 @@ export class Receiving implements StreamParty {
 
   constructor(options: ReceivingOptions) {
     this.#options = options;
-    this.stream = options.pushed?.stream ?? options.channel.add(this);
+    this.stream = options.stream ?? options.channel.add(this);
     this.#query = new DigestQuery(options.channel, this.stream);
     const { clock, limits } = options.context;
     this.#watch = new StallWatch({
@@ -123,7 +123,6 @@ export class Receiving implements StreamParty {
           new TransportError(`The transfer stood still for ${limits.stallTimeoutMs} ms`),
         ),
     });
-    if (options.pushed?.offer) this.#begin(options.pushed.offer);
   }
 
   /** Fulfils when the tensor is verified and committed; rejects when the attempt failed. */
@@ -173,6 +172,7 @@ export class Receiving implements StreamParty {
   fail(error: unknown): void {
     if (this.#isOver || this.#isCommitting) return;
     this.#isOver = true;
+    this.#query.fail(error);
     const over = () => this.#done.reject(error);
     this.#letGo().then(over, over);
   }
@@ -218,8 +218,7 @@ export class Receiving implements StreamParty {
     this.#watch.heard();
     switch (header.type) {
       case FRAME.offer:
-        if (this.#isOffered) throw new ProtocolError("The peer offered twice");
-        this.#begin(decodeMessage(offerShape, header, payload));
+        this.offered(decodeMessage(offerShape, header, payload));
         return;
       case FRAME.extent:
         this.#heardExtent(decodeMessage(extentShape, header, payload).descriptor);
@@ -311,7 +310,9 @@ export class Receiving implements StreamParty {
     throw new ProtocolError("The peer went on before its offer was accepted");
   }
 
-  #begin(offer: Offer): void {
+  /** The tensor is offered, by the stream's first frame or by one that answers it. */
+  offered(offer: Offer): void {
+    if (this.#isOffered) throw new ProtocolError("The peer offered twice");
     this.#isOffered = true;
     this.#isOurTurn = true;
     this.#opening = this.#guard(async () => {

@@ -45,6 +45,8 @@ const DEFAULT_REPLAY_BYTES = 32 * MiB;
  * ```
  */
 export class StreamSource implements TensorSource {
+  /** A stream is read once. */
+  readonly isReadOnce = true;
   readonly #feed: StreamFeed;
   /** The digests of what was read, which cannot be read again. */
   readonly leafDigests: Map<number, Uint8Array> = new Map();

@@ -47,7 +47,7 @@ export class TensorList {
   readonly #options: TensorListOptions;
   readonly #wanted: Iterator<TensorAddress>;
   readonly #list: RequestListOptions;
-  /** What has come, with the channel whose credit it holds. */
+  /** What has come, with the channel whose credit it holds, if it does. */
   readonly #ready: { readonly tensor: ReceivedTensor; readonly over?: Channel }[] = [];
   readonly #again: TensorAddress[] = [];
   readonly #large: TensorAddress[] = [];
@@ -178,8 +178,12 @@ export class TensorList {
   }
 
   #came(tensor: ReceivedTensor, over?: Channel): void {
-    this.#readyBytes += tensor.bytes.byteLength;
-    this.#ready.push({ tensor, ...(over && { over }) });
+    const { byteLength } = tensor.bytes;
+    this.#readyBytes += byteLength;
+    // What was to be expected holds no credit: a caller that pauses would hold up all others by it.
+    const isExpected = this.#readyBytes <= AHEAD_BYTES;
+    if (isExpected) over?.consumed(byteLength);
+    this.#ready.push({ tensor, ...(over && !isExpected && { over }) });
     if (this.#ready.length === 1) this.#news.tell();
   }
 

@@ -12,10 +12,21 @@ interface Waiting {
   readonly written: Deferred<void>;
 }
 
+/** Options of {@linkcode WritableSink}. */
+export interface WritableSinkOptions {
+  /**
+   * Whether the stream gets copies of its own, default true. `false` is for a stream that is done
+   * with a leaf's bytes when its write is kept, as a socket, a file or a worker's
+   * `FixedLengthStream` is: the peer uses their memory again from then on, and a few MiB are all that
+   * a tensor of any size takes. Where a reader at the other end of a `TransformStream` may still hold
+   * them, they would change under its hands.
+   */
+  readonly copies?: boolean;
+}
+
 /**
- * Writes a whole tensor into a stream, in order, each leaf verified before. Unlike a transfer's
- * `readable`, which gives its bytes away, this lets the peer use the memory of a leaf again as soon
- * as its write is kept: a few MiB are then all that a tensor of any size takes.
+ * Writes a whole tensor into a stream, in order, each leaf verified before; what a transfer's
+ * `readable` is for, where the stream is given.
  *
  * The same sink serves every attempt. A part of a tensor, or one of unknown length, cannot be written.
  *
@@ -44,6 +55,7 @@ interface Waiting {
 export class WritableSink implements TensorSink {
   readonly pace = "reader";
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #copies: boolean;
   readonly #written: LeafDigest[] = [];
   readonly #waiting = new Map<number, Waiting>();
   #version: SourceVersion | undefined;
@@ -52,7 +64,8 @@ export class WritableSink implements TensorSink {
   #isWriting = false;
 
   /** @throws {TypeError} for a stream that is locked. */
-  constructor(writable: WritableStream<Uint8Array>) {
+  constructor(writable: WritableStream<Uint8Array>, { copies = true }: WritableSinkOptions = {}) {
+    this.#copies = copies;
     this.#writer = writable.getWriter();
     // Whoever writes hears of it.
     this.#writer.closed.catch(() => {});
@@ -104,7 +117,7 @@ export class WritableSink implements TensorSink {
       if (!next) break;
       this.#waiting.delete(next.leaf.index);
       try {
-        await this.#writer.write(next.bytes);
+        await this.#writer.write(this.#copies ? next.bytes.slice() : next.bytes);
         this.#written.push(next.leaf);
         next.written.resolve();
       } catch (error) {

@@ -42,6 +42,11 @@ export interface TensorSource {
    * @returns the tensor's length, once that is known.
    */
   peekEnd?(byteOffset: number): Promise<number | undefined>;
+  /**
+   * Whether bytes come once, in their order, and are kept until they are acknowledged: nothing is
+   * then read that is not to be sent at once.
+   */
+  readonly isReadOnce?: boolean;
   /** These leaves are safe at the other end: a source that cannot be read again may let go of them. */
   acknowledged?(ranges: readonly LeafRange[]): void;
   /** The digests of what has been hashed, where the source keeps them itself. */

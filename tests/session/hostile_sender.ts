@@ -1,24 +1,27 @@
 import { assert } from "chai";
 import { type HeadraceError, IntegrityError, LimitError, ProtocolError } from "../../lib/errors.ts";
 import { sha256 } from "../../lib/platform/sha256.ts";
+import { DEFAULT_RETRY_POLICY } from "../../lib/retry.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import type { Transfer } from "../../lib/session/transfer.ts";
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import { tensorRoot } from "../../lib/tensor/root.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
-import { decodeMessage, encodeChecked } from "../../lib/wire/control.ts";
+import { decodeChecked, decodeMessage, encodeChecked } from "../../lib/wire/control.ts";
 import { FLAG_AGAIN, FLAG_LAST, FLAG_QUERY, FRAME } from "../../lib/wire/frame_header.ts";
 import type { Offer } from "../../lib/wire/messages.ts";
-import { decodeRanges, encodeDigestPage, encodeProof } from "../../lib/wire/pages.ts";
+import { decodeNumber, decodeRanges, encodeDigestPage, encodeProof } from "../../lib/wire/pages.ts";
 import { requestShape } from "../../lib/wire/request_shapes.ts";
 import { xxh32 } from "../../lib/wire/xxh32.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { sameBytes } from "../streams/support.ts";
+import { turn } from "../transports/conformance.ts";
 import { RawPeer } from "./support/raw_peer.ts";
 import { LEAF, TestSink, tensorBytes, WEIGHTS } from "./support/tensors.ts";
 
 const LEAVES = 20;
+const MOST_REFETCHES = DEFAULT_RETRY_POLICY.maxRetries as number;
 const BYTES = tensorBytes(LEAVES * LEAF);
 const leafAt = (index: number) => BYTES.subarray(index * LEAF, (index + 1) * LEAF);
 
@@ -215,6 +218,46 @@ export const hostileSenderSuite: Suite = ({ test }) => {
     await unhashed.raw.nextMessage("accept");
     await unhashed.digests(0, new Uint8Array(32));
     await assertCutOff(unhashed, ProtocolError, /digest of leaf 0, which is not on its way/);
+  });
+
+  test("receiving: a leaf that is wrong again and again ends only the attempt, also while a root is mended", async () => {
+    const one = await scene(LEAVES * LEAF, {}, (sink) => {
+      // Stored later than it came: that it is safe is told from a turn of its own.
+      sink.onWrite = () => turn();
+    });
+    const { raw, stream } = one;
+    let { limit } = await raw.nextMessage("accept");
+    const wrong = LEAVES - 5;
+    for (let index = 0; index < LEAVES; index++) {
+      while ((index + 1) * LEAF > limit) {
+        const { header, payload } = await raw.next(FRAME.credit);
+        if (header.stream === stream) limit = decodeNumber(decodeChecked(header, payload));
+      }
+      if (index !== wrong) await one.leaf(index);
+      for (let times = 0; index === wrong && times < MOST_REFETCHES; times++) {
+        const flags = times === 0 ? 0 : FLAG_AGAIN;
+        await one.digests(index, new Uint8Array(32));
+        await raw.chunk(stream, index * LEAF, leafAt(index), xxh32(leafAt(index)), flags);
+        await raw.next(FRAME.refetch);
+      }
+      if (index === wrong) await one.leaf(index, FLAG_AGAIN);
+    }
+    await one.complete(new Uint8Array(32));
+    await raw.next(FRAME.have);
+    const none = encodeDigestPage({ firstLeaf: 0, digests: [] });
+    await raw.send(encodeChecked(FRAME.digests, stream, none, FLAG_QUERY | FLAG_LAST));
+    // All are wanted again then, a few at a time, and one of them has been asked for too often.
+    const answer = async () => {
+      for (;;) {
+        const body = await raw.nextBody(FRAME.refetch);
+        for (const { first, count } of decodeRanges(body, LEAVES)) {
+          for (let index = first; index < first + count; index++) await one.leaf(index, FLAG_AGAIN);
+        }
+      }
+    };
+    answer().catch(() => {});
+    await assertRejects(() => one.transfer.done, IntegrityError, /again and again/);
+    await one.end();
   });
 
   test("receiving: of leaves that were asked about nothing else is heard", async () => {

@@ -1,9 +1,12 @@
 import { assert } from "chai";
 import type { Connection } from "../../lib/connection.ts";
+import { deferred } from "../../lib/deferred.ts";
 import { LimitError, ProtocolError, RemoteError, TransportError } from "../../lib/errors.ts";
 import { sha256 } from "../../lib/platform/sha256.ts";
 import { PeerHost } from "../../lib/session/host.ts";
+import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
+import type { Transfer } from "../../lib/session/transfer.ts";
 import type { TensorAddress } from "../../lib/tensor/address.ts";
 import { tensorRoot } from "../../lib/tensor/root.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
@@ -11,9 +14,11 @@ import { FRAME } from "../../lib/wire/frame_header.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
+import { turn } from "../transports/conformance.ts";
 import { ManualClock, quiet, settle } from "./support/manual_clock.ts";
 import { RawPeer } from "./support/raw_peer.ts";
 import { LEAF, storeOf, TestSink, TestSource, WEIGHTS } from "./support/tensors.ts";
+import { peerPair } from "./transfers.ts";
 
 export const lifecycleSuite: Suite = ({ test }) => {
   test("session: a reader that stops holds the sender at its window", async () => {
@@ -213,6 +218,49 @@ export const lifecycleSuite: Suite = ({ test }) => {
     }
     raw.close();
     await server.closed.catch(() => {});
+  });
+
+  test("session: a push that is given up while leaves are compared gives its place to the next", async () => {
+    const sinks = new MemoryStore();
+    const [client, server] = peerPair({ sinks, limits: { maxTransfers: 2 } });
+    await client.streamTensor(WEIGHTS, patterned(4 * LEAF)).done;
+    for (let times = 1; times <= 3; times++) {
+      const reading = deferred<void>();
+      const source = new TestSource(patterned(4 * LEAF), times + 1);
+      source.onRead = () => {
+        reading.resolve();
+        return new Promise(() => {});
+      };
+      const push = client.streamTensor(WEIGHTS, source);
+      await reading.promise;
+      push.cancel();
+      await assertRejects(() => push.done, Error, /./);
+      while (server.transfers.length > 0) await turn();
+    }
+    await client.streamTensor(WEIGHTS, patterned(5 * LEAF)).done;
+    await client.close();
+    await server.close();
+  });
+
+  test("session: a transfer that is cancelled as soon as it is told of gives its place to the next", async () => {
+    const sinks = new MemoryStore();
+    let isRefused = true;
+    const onTransfer = (transfer: Transfer) => {
+      if (isRefused) transfer.cancel(new Error("not today"));
+    };
+    const limits = { maxTransfers: 2 };
+    const [client, server] = peerPair({ sinks, store: sinks, onTransfer, limits });
+    const large = () => client.streamTensor(WEIGHTS, patterned(4 * LEAF));
+    const small = () => client.streamTensor(WEIGHTS, patterned(100));
+    const pull = () => client.requestTensor(WEIGHTS, { into: "memory" });
+    for (const begin of [large, small, pull, large, small, pull]) {
+      await assertRejects(() => begin().done, RemoteError, /cancelled/);
+      await settle(); // the server lets go of what it opened
+    }
+    isRefused = false;
+    await large().done;
+    await client.close();
+    await server.close();
   });
 
   test("session: receivers' frames that cannot be end the connection with a typed error", async () => {

@@ -1,6 +1,7 @@
 // What a peer that comes again, or comes from elsewhere, may rely on.
 import { assert } from "chai";
 import type { Connection } from "../../lib/connection.ts";
+import { deferred } from "../../lib/deferred.ts";
 import { type RemoteError, TransportError } from "../../lib/errors.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
@@ -50,6 +51,18 @@ function mortal(inner: Connection): Connection & { die: () => void } {
     fail(dead);
   };
   return { remote: inner.remote, readable, writable, closed, close: die, die };
+}
+
+/** Counts how often somebody is dialled. */
+function counted(dial: () => Promise<Connection>) {
+  const counted = {
+    count: 0,
+    connect: () => {
+      counted.count++;
+      return dial();
+    },
+  };
+  return counted;
 }
 
 function slowSource(leaves: number): TestSource {
@@ -116,6 +129,41 @@ export const reconnectionSuite: Suite = ({ test }) => {
     const second = written.indexOf("sink 1");
     assert.notInclude(written.slice(second), "sink 0");
     assert.isTrue(sameBytes(sinks[1]?.bytes ?? new Uint8Array(), bytes));
+    await client.close();
+    await place.close();
+  });
+
+  test("reconnection: a newer attempt opens no sink before the older one's last write is over", async () => {
+    const gate = deferred<void>();
+    const opened: TestSink[] = [];
+    const releasing = deferred<void>();
+    const store: SinkStore = {
+      async accept(_address, descriptor) {
+        const sink = new TestSink(descriptor);
+        const isFirst = opened.push(sink) === 1;
+        if (!isFirst) return sink;
+        sink.onWrite = () => gate.promise;
+        sink.release = async () => {
+          releasing.resolve();
+          await gate.promise;
+        };
+        return sink;
+      },
+    };
+    const place = new Place({ sinks: store });
+    const dialled = counted(place.connect);
+    const client = new TensorPeer(dialled.connect, { codecs: [], retry: FAST });
+    const source = new TestSource(patterned(4 * LEAF));
+    const transfer = client.streamTensor(WEIGHTS, source);
+    while (opened.length === 0) await turn();
+    cut(place);
+    await releasing.promise;
+    while (dialled.count < 2) await turn();
+    await quiet(() => opened.length);
+    assert.lengthOf(opened, 1, "the older attempt's write may still land");
+    gate.resolve();
+    await transfer.done;
+    assert.lengthOf(opened, 2);
     await client.close();
     await place.close();
   });

@@ -88,6 +88,47 @@ export const smallTensorsSuite: Suite = ({ test }) => {
     await client.close();
   });
 
+  test("small tensors: lists of what cannot be read leave the connection all its credit", async () => {
+    const broken = new TestSource(patterned(1000));
+    broken.onRead = () => Promise.reject(new Error("EIO"));
+    const whole = new TestSource(patterned(3 * LEAF));
+    const addresses = Array.from({ length: 64 }, (_, n) => addressOf(n));
+    const sources = addresses.map((address): [TensorAddress, TestSource] => [address, broken]);
+    const [client, server] = peerPair({ store: storeOf([WEIGHTS, whole], ...sources) });
+    let failed = 0;
+    for (let lists = 0; lists < 10; lists++) {
+      const onFailed = () => failed++;
+      for await (const _ of client.requestTensors(addresses, { onFailed })) assert.fail();
+    }
+    assert.equal(failed, 640);
+    const transfer = client.requestTensor(WEIGHTS, { into: "memory" });
+    assert.isTrue(sameBytes(await transfer.bytes(), whole.bytes));
+    await client.close();
+    await server.close();
+  });
+
+  test("small tensors: callers that pause in their lists leave others the connection's credit", async () => {
+    const store = new MemoryStore();
+    const addresses = Array.from({ length: 200 }, (_, n) => addressOf(n));
+    for (const address of addresses) store.set(address, patterned(64 * KiB));
+    store.set(WEIGHTS, patterned(16 * LEAF));
+    const [near, far] = connectionPair();
+    const server = new TensorPeer(far, { store, accepted: true });
+    const client = new TensorPeer(near, { limits: { connectionWindowBytes: 8 * LEAF } });
+    const lists = [1, 2, 3].map(() => client.requestTensors(addresses));
+    for (const list of lists) assert.isFalse((await list.next()).done);
+    await settle();
+    const transfer = client.requestTensor(WEIGHTS, { into: "memory" });
+    assert.isTrue(sameBytes(await transfer.bytes(), patterned(16 * LEAF)));
+    for (const list of lists) {
+      let count = 1;
+      for await (const { bytes } of list) count += bytes.byteLength / (64 * KiB);
+      assert.equal(count, addresses.length);
+    }
+    await client.close();
+    await server.close();
+  });
+
   test("small tensors: one byte more than fits into a frame is offered as any other", async () => {
     const bytes = patterned(64 * KiB + 1);
     const store = new MemoryStore();

@@ -374,6 +374,22 @@ export const streamSourceSuite: Suite = ({ test }) => {
     await source.close();
   });
 
+  test("stream source: takes the place of an older tensor, however much longer than its buffer", async () => {
+    const address = { model: "m", partition: "p", tensor: "t" };
+    const [near, far] = connectionPair();
+    const sinks = new MemoryStore();
+    const server = new TensorPeer(far, { sinks, accepted: true, codecs: [] });
+    const client = new TensorPeer(near, { codecs: [] });
+    const older = patterned(20 * MiB);
+    await client.streamTensor(address, older).done;
+    const newer = older.slice().fill(1, MiB, 2 * MiB);
+    const options = { dtype: "U8", shape: [newer.byteLength], replayBytes: 8 * MiB } as const;
+    await client.streamTensor(address, new Blob([newer]).stream(), options).done;
+    assert.isTrue(sameBytes(sinks.get(address)?.bytes ?? new Uint8Array(), newer));
+    await client.close();
+    await server.close();
+  });
+
   test("stream source: one whose stream stands still holds up no other transfer", async () => {
     const [here, there] = connectionPair();
     const sinks = new MemoryStore();

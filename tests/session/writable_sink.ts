@@ -93,7 +93,23 @@ export const writableSinkSuite: Suite = ({ test }) => {
     assert.equal(ending(), reason);
   });
 
-  test("writable sink: a tensor of any size is written from the memory of a few leaves", async () => {
+  test("writable sink: what its reader holds does not change under its hands", async () => {
+    const bytes = patterned(12 * LEAF);
+    const store = new MemoryStore();
+    store.set(WEIGHTS, bytes);
+    const [here, there] = connectionPair();
+    const server = new TensorPeer(there, { store, accepted: true, codecs: [] });
+    const client = new TensorPeer(here, { codecs: [] });
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const reading = new Response(readable as BodyInit).arrayBuffer();
+    const { done } = client.requestTensor(WEIGHTS, { into: () => new WritableSink(writable) });
+    await done;
+    assert.isTrue(sameBytes(new Uint8Array(await reading), bytes));
+    await client.close();
+    await server.close();
+  });
+
+  test("writable sink: into a stream that keeps nothing, any size goes through the memory of a few leaves", async () => {
     const bytes = patterned(40 * LEAF + 5);
     const store = new MemoryStore();
     store.set(WEIGHTS, bytes);
@@ -110,6 +126,7 @@ export const writableSinkSuite: Suite = ({ test }) => {
           at += piece.byteLength;
         },
       }),
+      { copies: false },
     );
     const transfer = client.requestTensor(WEIGHTS, { into: () => sink });
     await transfer.done;
