@@ -12,7 +12,9 @@ import { halfFloatsSuite } from "./cli/half_floats.ts";
 import { deflateSuite } from "./codec/deflate.ts";
 import { encodeChunkSuite } from "./codec/encode_chunk.ts";
 import { governorSuite } from "./codec/governor.ts";
+import { protocolStreamSuite } from "./compat/protocol_stream.ts";
 import { olderProtocolsSuite } from "./compat/protocols.ts";
+import { tensorFlowSuite } from "./compat/tensor_flow.ts";
 import { jsonFaultSuite } from "./config/json_fault.ts";
 import { malformedSettingsSuite } from "./config/malformed_settings.ts";
 import { quantitySuite } from "./config/quantity.ts";
@@ -253,5 +255,7 @@ export const portableSuites: readonly Suite[] = [
   resolveSettingsSuite,
   malformedSettingsSuite,
   olderProtocolsSuite,
+  protocolStreamSuite,
+  tensorFlowSuite,
   settingsOnTheWireSuite,
 ];

@@ -7,7 +7,7 @@
  */
 export type { Message, MessageHeader, MessageType } from "./message.ts";
 export { PRIORITY, type ProtocolOptions, type RetryPolicyInMs } from "./protocol_options.ts";
+export type { StreamedChunk } from "./protocol_stream.ts";
 export { StandardProtocol } from "./standard_protocol.ts";
-export type { StreamedChunk } from "./stream_table.ts";
 export { StreamingProtocol } from "./streaming_protocol.ts";
 export type { TransferState } from "./transfer_state.ts";

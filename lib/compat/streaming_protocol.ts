@@ -9,8 +9,9 @@ import { checkChunkBytes } from "../tensor/chunk.ts";
 import type { TypedArray } from "../tensor/typed_array.ts";
 import type { WaitingTensor } from "./incoming.ts";
 import { type RetryPolicyInMs, retryOptions } from "./protocol_options.ts";
+import type { StreamedChunk } from "./protocol_stream.ts";
 import { addressOf, StandardProtocol } from "./standard_protocol.ts";
-import { chunksOf, type StreamedChunk, StreamTable } from "./stream_table.ts";
+import { StreamTable } from "./stream_table.ts";
 import { TensorFlow } from "./tensor_flow.ts";
 import { stateOf, type TransferState } from "./transfer_state.ts";
 
@@ -116,10 +117,7 @@ export class StreamingProtocol extends StandardProtocol {
       return this.claimed(this.peer.streamTensor(address, source, { priority: this.priority }));
     };
     const transfer = begin();
-    const stream = this.#streams.add({ transfer });
-    stream.again = () => {
-      stream.transfer = begin();
-    };
+    this.#streams.add(transfer, { chunkBytes: this.chunkBytes, again: begin });
     await transfer.done;
     return transfer.id;
   }
@@ -143,13 +141,10 @@ export class StreamingProtocol extends StandardProtocol {
           priority,
         }),
       );
-    const flow = new TensorFlow(address, this.chunkBytes, (into) => begin({ into }));
-    const stream = this.#streams.add({ transfer: flow.transfer, flow });
-    stream.again = () => {
-      flow.resume(begin(flow));
-      stream.transfer = flow.transfer;
-    };
-    return stream.id;
+    const { chunkBytes } = this;
+    const flow = new TensorFlow(address, chunkBytes, (into) => begin({ into }));
+    const again = () => flow.resume(begin(flow));
+    return this.#streams.add(flow.transfer, { chunkBytes, flow, again }).id;
   }
 
   /**
@@ -161,7 +156,7 @@ export class StreamingProtocol extends StandardProtocol {
    *   the last chunk of the first.
    */
   receiveChunks(streamID: string): AsyncGenerator<StreamedChunk, void, undefined> {
-    return chunksOf(this.#streams.get(streamID), this.chunkBytes);
+    return this.#streams.get(streamID).chunks();
   }
 
   /**
@@ -182,11 +177,7 @@ export class StreamingProtocol extends StandardProtocol {
    * @throws {NotFoundError} for an id that is not known.
    */
   async resumeTensorTransfer(streamID: string): Promise<boolean> {
-    const { transfer, again } = this.#streams.get(streamID);
-    if (transfer.status === "complete") return false;
-    if (!transfer.isOver) transfer.resume();
-    else again?.();
-    return !transfer.isOver || again !== undefined;
+    return this.#streams.get(streamID).resume();
   }
 
   /**
@@ -201,9 +192,10 @@ export class StreamingProtocol extends StandardProtocol {
     tensorIDs: readonly string[],
     priority: number = PREFETCH_PRIORITY,
   ): Promise<string[]> {
+    const { chunkBytes } = this;
     const addresses = tensorIDs.map((tensorID) => addressOf(modelID, partitionID, tensorID));
     return this.peer.prefetch(addresses, { priority }).map((transfer) => {
-      return this.#streams.add({ transfer: this.claimed(transfer) }).id;
+      return this.#streams.add(this.claimed(transfer), { chunkBytes }).id;
     });
   }
 
@@ -229,7 +221,7 @@ export class StreamingProtocol extends StandardProtocol {
    * @throws {NotFoundError} for an id that is not known.
    */
   async cancelTransfer(streamID: string, reason?: unknown): Promise<void> {
-    this.#streams.get(streamID).transfer.cancel(reason);
+    this.#streams.get(streamID).cancel(reason);
   }
 
   /** @throws {NotFoundError} for an id that is not known; those long over are forgotten. */
@@ -241,14 +233,13 @@ export class StreamingProtocol extends StandardProtocol {
 
   /** The states of all transfers by their streams' ids: under way, and the latest that are over. */
   getAllTransfers(): Map<string, TransferState> {
-    const own = this.#streams.all.map(({ id, transfer }) => [id, transfer] as const);
-    const known = new Set(own.map(([, transfer]) => transfer));
+    const { all } = this.#streams;
+    const known = new Set(all.map(({ transfer }) => transfer));
     const served = this.peer.transfers.filter((one) => !known.has(one));
-    const all: (readonly [string, Transfer])[] = [
-      ...own,
-      ...served.map((one) => [one.id, one] as const),
-    ];
-    return new Map(all.map(([id, transfer]) => [id, stateOf(id, transfer, this.chunkBytes)]));
+    return new Map([
+      ...all.map(({ id, state }) => [id, state] as const),
+      ...served.map((one) => [one.id, stateOf(one.id, one, this.chunkBytes)] as const),
+    ]);
   }
 
   /**
@@ -266,8 +257,8 @@ export class StreamingProtocol extends StandardProtocol {
   }
 
   protected override arrived(transfer: Transfer, tensor: WaitingTensor | TensorFlow): void {
-    this.#streams.add(
-      "take" in tensor ? { transfer, waiting: tensor } : { transfer, flow: tensor },
-    );
+    const { chunkBytes } = this;
+    const part = "take" in tensor ? { waiting: tensor } : { flow: tensor };
+    this.#streams.add(transfer, { chunkBytes, ...part });
   }
 }

@@ -1,4 +1,5 @@
 // This module runs in every runtime.
+import { type Deferred, deferred } from "../deferred.ts";
 import { StreamSink } from "../session/stream_sink.ts";
 import type { Transfer } from "../session/transfer.ts";
 import { ChunkerStream } from "../streams/chunker_stream.ts";
@@ -14,10 +15,14 @@ import type { TensorSink } from "../tensor/sink.ts";
  */
 export class TensorFlow {
   readonly address: TensorAddress;
-  transfer: Transfer;
   readonly #sink: StreamSink;
   readonly #chunks: ReadableStreamDefaultReader<TensorChunk>;
+  #transfer: Transfer;
+  /** What the transfer has failed with. */
+  #failure: { readonly error: unknown } | undefined;
   #reading: Promise<ReadableStreamReadResult<TensorChunk>> | undefined;
+  /** Whoever waits for the next chunk. */
+  #waiter: Deferred<ReadableStreamReadResult<TensorChunk>> | undefined;
 
   /** @param begin Makes the transfer, which goes into the flow's sink. */
   constructor(
@@ -26,13 +31,17 @@ export class TensorFlow {
     begin: (into: (descriptor: TensorDescriptor) => TensorSink) => Transfer,
   ) {
     this.address = address;
-    this.#sink = new StreamSink((reason) => this.transfer.cancel(reason));
+    this.#sink = new StreamSink((reason) => this.#transfer.cancel(reason));
     const chunks = this.#sink.readable.pipeThrough(new ChunkerStream({ chunkBytes }));
     this.#chunks = chunks.getReader();
     // What breaks the stream breaks the transfer, which is where it is looked at.
     this.#chunks.closed.catch(() => {});
-    this.transfer = begin((descriptor) => this.into(descriptor));
-    this.transfer.done.catch(() => {});
+    this.#transfer = this.resume(begin((descriptor) => this.into(descriptor)));
+  }
+
+  /** The transfer that it comes by now. */
+  get transfer(): Transfer {
+    return this.#transfer;
   }
 
   /** Where each attempt's tensor goes. */
@@ -40,10 +49,16 @@ export class TensorFlow {
     return this.#sink.attach(descriptor, undefined);
   }
 
-  /** Goes on over another transfer. */
-  resume(transfer: Transfer): void {
-    this.transfer = transfer;
-    transfer.done.catch(() => {});
+  /** Goes on over another transfer, which is returned. */
+  resume(transfer: Transfer): Transfer {
+    this.#transfer = transfer;
+    this.#failure = undefined;
+    transfer.done.catch((error) => {
+      if (this.#transfer !== transfer) return;
+      this.#failure = { error };
+      this.#waiter?.reject(error);
+    });
+    return transfer;
   }
 
   /**
@@ -53,13 +68,26 @@ export class TensorFlow {
    */
   async next(): Promise<TensorChunk | undefined> {
     this.#reading ??= this.#chunks.read();
-    const reading = this.#reading;
-    const over = this.transfer.done.then(() => reading);
-    const { done, value } = await Promise.race([reading, over]);
+    const { done, value } = await this.#unlessFailed(this.#reading);
     this.#reading = undefined;
     if (!done) return value;
-    await this.transfer.done;
+    await this.#transfer.done;
     return undefined;
+  }
+
+  /** A race with `done` would tie each chunk to a promise that lives as long as the transfer. */
+  async #unlessFailed(
+    reading: Promise<ReadableStreamReadResult<TensorChunk>>,
+  ): Promise<ReadableStreamReadResult<TensorChunk>> {
+    const waiter = deferred<ReadableStreamReadResult<TensorChunk>>();
+    this.#waiter = waiter;
+    reading.then(waiter.resolve, waiter.reject);
+    if (this.#failure) waiter.reject(this.#failure.error);
+    try {
+      return await waiter.promise;
+    } finally {
+      this.#waiter = undefined;
+    }
   }
 
   /** All that is left, in one piece. */
@@ -73,6 +101,6 @@ export class TensorFlow {
 
   /** Nobody wants the rest. */
   cancel(reason: unknown): void {
-    this.transfer.cancel(reason);
+    this.#transfer.cancel(reason);
   }
 }

@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import type { Clock } from "../clock.ts";
 import type { News } from "../deferred.ts";
-import { ConfigError, IntegrityError, ProtocolError } from "../errors.ts";
+import { ConfigError, IntegrityError, ProtocolError, RemoteError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { LeafBitmap } from "../tensor/bitmap.ts";
 import { LEAF_BYTES } from "../tensor/leaf.ts";
@@ -27,7 +27,7 @@ import {
   leavesOf,
 } from "../wire/pages.ts";
 import { acceptShape, receiptShape } from "../wire/request_shapes.ts";
-import { faultShape } from "../wire/transfer_shapes.ts";
+import { faultShape, pauseShape, reprioritiseShape } from "../wire/transfer_shapes.ts";
 import type { FrameLink, LinkHandler } from "./frame_link.ts";
 import type { ReplayBuffer } from "./replay_buffer.ts";
 import type { ReplayEntry } from "./replay_entry.ts";
@@ -66,6 +66,8 @@ export class ReplayAttempt implements LinkHandler {
   #isAccepted = false;
   #isCompleteSent = false;
   #isLost = false;
+  /** Whether the other end wants no new chunk to begin. */
+  #isPaused = false;
   #limit = 0;
   /** What the other end says it has. */
   readonly #have: LeafBitmap;
@@ -158,6 +160,7 @@ export class ReplayAttempt implements LinkHandler {
   }
 
   #mayGo({ endOffset, creditBytes }: ReplayEntry): boolean {
+    if (this.#isPaused && !this.#transfer.buffer.isMidChunk) return false;
     return endOffset <= this.#limit && this.link.credit.take(creditBytes);
   }
 
@@ -193,12 +196,22 @@ export class ReplayAttempt implements LinkHandler {
         for (const leaf of this.#leaves(header, payload)) transfer.buffer.ask(leaf);
         this.#isCompleteSent = false;
         break;
-      case FRAME.receipt:
-        if (!this.#isCompleteSent || !decodeMessage(receiptShape, header, payload).complete) {
+      case FRAME.reprioritise:
+        // There is nothing on this connection that could go before it, or after.
+        decodeMessage(reprioritiseShape, header, payload);
+        break;
+      case FRAME.pause:
+        this.#isPaused = decodeMessage(pauseShape, header, payload).paused;
+        break;
+      case FRAME.receipt: {
+        const isKept = decodeMessage(receiptShape, header, payload).complete;
+        if (!this.#isCompleteSent) {
           throw new ProtocolError("The peer took a transfer for complete that is not");
         }
-        transfer.onReceived();
+        if (isKept) transfer.onReceived();
+        else transfer.onFault(new RemoteError("cancelled", "The peer did not keep the tensor"));
         break;
+      }
       case FRAME.error:
       case FRAME.cancel: {
         const error = errorOf(decodeMessage(faultShape, header, payload));

@@ -36,6 +36,11 @@ export class ReplayBuffer {
     return this.#entries.at(-1)?.endsChunk ?? true;
   }
 
+  /** Whether a chunk has been sent in part. */
+  get isMidChunk(): boolean {
+    return this.#entries[this.#next - 1]?.endsChunk === false;
+  }
+
   /** A new connection: everything that is kept is to be sent again. */
   rewind(): void {
     this.#next = 0;
@@ -52,7 +57,7 @@ export class ReplayBuffer {
    * fragments, and not before the leaf has been sent as a whole.
    */
   takeAgain(): readonly ReplayEntry[] {
-    if (this.#again.size === 0 || this.#entries[this.#next - 1]?.endsChunk === false) return [];
+    if (this.#again.size === 0 || this.isMidChunk) return [];
     const sent = this.#entries.slice(0, this.#next);
     for (const leaf of this.#again) {
       const holds = ({ firstLeaf, lastLeaf }: ReplayEntry) => firstLeaf <= leaf && leaf <= lastLeaf;

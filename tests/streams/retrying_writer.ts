@@ -3,12 +3,14 @@ import type { Connect } from "../../lib/connection.ts";
 import {
   ConfigError,
   IntegrityError,
+  RemoteError,
   RetryExhaustedError,
   TransportError,
   UnauthorisedError,
 } from "../../lib/errors.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import type { TensorPeerOptions } from "../../lib/session/peer_options.ts";
+import type { Transfer } from "../../lib/session/transfer.ts";
 import { ChecksumStream } from "../../lib/streams/checksum_stream.ts";
 import { ChunkerStream } from "../../lib/streams/chunker_stream.ts";
 import { CompressorStream } from "../../lib/streams/compressor_stream.ts";
@@ -19,10 +21,12 @@ import type { TensorAddress } from "../../lib/tensor/address.ts";
 import { createDescriptor, type TensorDescriptor } from "../../lib/tensor/descriptor.ts";
 import type { SinkStore } from "../../lib/tensor/sink.ts";
 import { connectionPair } from "../../lib/transports/memory.ts";
+import { FRAME } from "../../lib/wire/frame_header.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
 import { type Faults, FaultyConnection, seeded } from "../session/support/faulty_connection.ts";
 import { ManualClock, quiet, settle } from "../session/support/manual_clock.ts";
+import { RawPeer } from "../session/support/raw_peer.ts";
 import { LEAF, TestSink, tensorBytes, WEIGHTS } from "../session/support/tensors.ts";
 import { patterned, sameBytes } from "./support.ts";
 
@@ -237,6 +241,43 @@ export const retryingWriterSuite: Suite = ({ test }) => {
     assert.equal(dials, 5);
     assert.deepEqual(clock.delaysMs, [150, 300, 600, 750]);
     assert.equal(clock.pending, 0);
+  });
+
+  test("retrying writer: stands still while the receiver pauses it, and takes note of a priority", async () => {
+    const bytes = tensorBytes(20 * LEAF + 5);
+    const sinks = new OneSink();
+    let transfer: Transfer | undefined;
+    const { connect, links, closeAll } = dialler(sinks, () => ({}), {
+      onTransfer: (begun) => {
+        transfer = begun;
+      },
+    });
+    const pushed = frames(bytes, { chunkBytes: 2 * LEAF }).pipeTo(retryingWriter(connect, FAST));
+    while ((sinks.sink?.written.length ?? 0) < 3) await settle();
+    if (transfer) transfer.priority = 200;
+    transfer?.pause();
+    const isHere = () => sinks.sink?.written.length ?? 0;
+    await quiet(isHere);
+    assert.isBelow(isHere(), 20, "leaves that came although it was paused");
+    transfer?.resume();
+    await pushed;
+    assert.isTrue(sameBytes(sinks.sink?.bytes ?? new Uint8Array(), bytes));
+    assert.lengthOf(links, 1);
+    await closeAll();
+  });
+
+  test("retrying writer: a receiver that does not keep the tensor has cancelled it", async () => {
+    const [near, far] = connectionPair();
+    const raw = new RawPeer(far);
+    const pushed = push(tensorBytes(1000), async () => near);
+    await raw.greet();
+    const { stream } = (await raw.next(FRAME.offer)).header;
+    await raw.message("accept", stream, { limit: LEAF });
+    await raw.next(FRAME.complete);
+    await raw.message("receipt", stream, { complete: false });
+    const error = await assertRejects(() => pushed, RemoteError, /did not keep the tensor/);
+    assert.equal(error.remoteCode, "cancelled");
+    raw.close();
   });
 
   test("retrying writer: an abort ends everything with the signal's own reason", async () => {
