@@ -39,6 +39,9 @@ export interface LeafFetchOptions {
   readonly gate: () => Promise<void>;
 }
 
+/** Takes a leaf; `false` when no more are wanted. */
+type TakeLeaf = (index: number, bytes: Uint8Array) => Promise<boolean>;
+
 /** One attempt at the leaves of a tensor that are missing: fetched, verified and given to a sink. */
 export class LeafFetch {
   readonly #options: LeafFetchOptions;
@@ -49,6 +52,8 @@ export class LeafFetch {
   /** One leaf is received while the one before is written. */
   readonly #buffers = new BufferPool(2);
   #writing: Promise<void> = Promise.resolve();
+  /** Until there is memory for another leaf beside the one that is written. */
+  #room: Promise<void> = Promise.resolve();
   /** Whether the sink's own memory may be written. */
   #isBegun = false;
 
@@ -84,7 +89,7 @@ export class LeafFetch {
       }
     } finally {
       // The sink may go on with it until it is let go of; a reader who is gone is not waited for.
-      await this.#written();
+      await abortable(this.#writing, this.#options.care.signal);
     }
     return this.#digests;
   }
@@ -118,32 +123,52 @@ export class LeafFetch {
     return same;
   }
 
-  /** Reads leaves from one answer, in order, until all are there or `take` wants no more. */
-  async #read(
+  /** Reads leaves in order until all are there or `take` wants no more, from as few answers as it can. */
+  async #read(first: number, count: number, take: TakeLeaf, isUrgent = false): Promise<void> {
+    const endLeaf = first + count;
+    for (let leaf = first; leaf < endLeaf; ) {
+      if (!isUrgent) await this.#ready();
+      leaf = await this.#readOne(leaf, endLeaf, take, isUrgent);
+    }
+  }
+
+  /**
+   * Reads leaves from one answer.
+   *
+   * @returns the leaf to go on with: the answer is let go of while nobody takes what it brings.
+   */
+  async #readOne(
     first: number,
-    count: number,
-    take: (index: number, bytes: Uint8Array) => Promise<boolean>,
-    isUrgent = false,
-  ): Promise<void> {
+    endLeaf: number,
+    take: TakeLeaf,
+    isUrgent: boolean,
+  ): Promise<number> {
     const { resource, byteOffset, byteLength } = this.#place;
     const from = byteOffset + first * LEAF_BYTES;
-    const end = byteOffset + Math.min((first + count) * LEAF_BYTES, byteLength);
+    const end = byteOffset + Math.min(endLeaf * LEAF_BYTES, byteLength);
     const { requests, care } = this.#options;
-    await this.#options.gate();
-    await requests.get(
+    return requests.get(
       resource.url,
       rangeHeaders(resource, from, end),
       async (answer) => {
         const { body } = answer;
         await body.skip(checkAnswer(resource, answer, from, end));
-        for (let index = first; index < first + count; index++) {
-          await this.#options.gate();
-          if (!(await take(index, await this.#receive(index, body)))) return;
+        for (let leaf = first; leaf < endLeaf; leaf++) {
+          const isOn = isUrgent || (await answer.rest(this.#ready(), isResumable(resource)));
+          if (!isOn) return leaf;
+          if (!(await take(leaf, await this.#receive(leaf, body)))) return endLeaf;
         }
         if (answer.status === 206 || end === resource.byteLength) await body.end();
+        return endLeaf;
       },
       { ...care, isUrgent },
     );
+  }
+
+  /** Waits while the transfer is paused, and until there is memory for another leaf. */
+  async #ready(): Promise<void> {
+    await this.#options.gate();
+    await abortable(this.#room, this.#options.care.signal);
   }
 
   async #receive(index: number, body: HttpBody): Promise<Uint8Array> {
@@ -179,21 +204,19 @@ export class LeafFetch {
       );
       digest = await setup.sha256([bytes]);
     }
-    await this.#written();
     const leaf = { index, digest };
-    this.#writing = this.#sink.write(leaf, bytes).then(() => {
+    const write = async () => {
+      await this.#sink.write(leaf, bytes);
       this.#safe.set(index);
       this.#digests[index] = digest;
       meter.verified(bytes.byteLength);
       this.#give(bytes);
-    });
-    // Looked at before the next leaf is written, or at the end.
+    };
+    this.#room = this.#writing;
+    this.#writing = this.#writing.then(write);
+    // Looked at before another leaf is received, or at the end.
     this.#writing.catch(() => {});
     return true;
-  }
-
-  #written(): Promise<void> {
-    return abortable(this.#writing, this.#options.care.signal);
   }
 
   #give(bytes: Uint8Array): void {

@@ -1,8 +1,8 @@
 // This module runs in every runtime.
-import { abortable } from "../deferred.ts";
+import { abortable, deferred } from "../deferred.ts";
 import { HeadraceError, ProtocolError, TransportError } from "../errors.ts";
 import { StallWatch } from "../session/stall_watch.ts";
-import { Turns } from "../session/turns.ts";
+import { type Turn, Turns } from "../session/turns.ts";
 import { HttpBody } from "./body.ts";
 import type { HttpSetup } from "./options.ts";
 import { errorOfStatus, shown } from "./status_errors.ts";
@@ -12,6 +12,14 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly body: HttpBody;
+  /**
+   * Waits for something else than the answer: for the sink, or for the end of a pause. Where that
+   * takes long, others have the turn meanwhile.
+   *
+   * @param canAskAgain Whether the answer may be let go of, to be asked for once more.
+   * @returns `false` when it was, at once; who waits still has to.
+   */
+  readonly rest: (waiting: Promise<void>, canAskAgain: boolean) => Promise<boolean>;
 }
 
 /** How one request is made. */
@@ -23,6 +31,8 @@ export interface RequestCare {
   readonly isUrgent?: boolean;
 }
 
+/** How long one that does not read its answer keeps others from asking. */
+const REST_MS = 1000;
 const MAX_REDIRECTS = 5;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 /** Of the body of an answer that is a failure. */
@@ -62,7 +72,7 @@ export class HttpRequests {
     use: (answer: HttpAnswer) => Promise<T>,
     care: RequestCare = {},
   ): Promise<T> {
-    const work = () => this.#get(url, headers, use, care.signal);
+    const work = (turn?: Turn) => this.#get(url, headers, use, care.signal, turn);
     return care.isUrgent ? work() : this.#turns.run(care.priority ?? (() => 0), work);
   }
 
@@ -71,6 +81,7 @@ export class HttpRequests {
     headers: Readonly<Record<string, string>>,
     use: (answer: HttpAnswer) => Promise<T>,
     caller: AbortSignal | undefined,
+    turn: Turn | undefined,
   ): Promise<T> {
     const { clock, limits } = this.#setup;
     const stop = new AbortController();
@@ -114,13 +125,34 @@ export class HttpRequests {
           `${shown(url)} comes encoded as ${encoding}, which no range and no length is true of; wanted identity`,
         );
       }
-      return await use({ status: response.status, headers: response.headers, body });
+      const rest = (waiting: Promise<void>, canAskAgain: boolean) =>
+        this.#rest(waiting, canAskAgain, turn);
+      return await use({ status: response.status, headers: response.headers, body, rest });
     } finally {
       watch.stop();
       for (const one of callers) one.removeEventListener("abort", onAbort);
       // What is left of the body, or of the request, is of no use to anybody.
       stop.abort(new DOMException("The answer was read", "AbortError"));
     }
+  }
+
+  async #rest(
+    waiting: Promise<void>,
+    canAskAgain: boolean,
+    turn: Turn | undefined,
+  ): Promise<boolean> {
+    const long = deferred<"long">();
+    const cancel = this.#setup.clock.after(REST_MS, () => long.resolve("long"));
+    try {
+      if ((await Promise.race([waiting, long.promise])) !== "long") return true;
+    } finally {
+      cancel();
+    }
+    if (canAskAgain) return false;
+    turn?.leave();
+    await waiting;
+    await turn?.take();
+    return true;
   }
 
   /** Follows redirects by hand, where a runtime lets one, so that the token stays where it belongs. */

@@ -8,6 +8,14 @@ interface Waiting {
 /** Writes that a disk is given at once: enough to keep it busy, few enough to keep their order. */
 export const DISK_TURNS = 4;
 
+/** A turn of a piece of work, which may give it to others for a while. */
+export interface Turn {
+  /** Others may go on from here; without effect where that is so already. */
+  leave(): void;
+  /** Waits for another turn, where it has none. */
+  take(): Promise<void>;
+}
+
 /** Lets a few pieces of work go on at a time, the most urgent first and equals as they came. */
 export class Turns {
   readonly #atOnce: number;
@@ -19,16 +27,31 @@ export class Turns {
   }
 
   /** Runs a piece of work when its turn has come. */
-  async run<T>(priority: () => number, work: () => Promise<T>): Promise<T> {
+  async run<T>(priority: () => number, work: (turn: Turn) => Promise<T>): Promise<T> {
+    let isHeld = false;
+    const turn = {
+      leave: () => {
+        if (isHeld) this.#next();
+        isHeld = false;
+      },
+      take: async () => {
+        if (!isHeld) await this.#take(priority);
+        isHeld = true;
+      },
+    };
+    await turn.take();
+    try {
+      return await work(turn);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  async #take(priority: () => number): Promise<void> {
     if (this.#underWay >= this.#atOnce) {
       await new Promise<void>((start) => this.#waiting.push({ priority, start }));
     } else {
       this.#underWay++;
-    }
-    try {
-      return await work();
-    } finally {
-      this.#next();
     }
   }
 

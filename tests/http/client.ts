@@ -15,6 +15,7 @@ import { parsePattern } from "../../lib/tensor/address.ts";
 import { createHandler, type HandlerOptions } from "../../lib/transports/http_handler.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
+import { ManualClock, quiet } from "../session/support/manual_clock.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
 
 const MiB = 1024 * 1024;
@@ -325,6 +326,38 @@ export const httpClientSuite: Suite = ({ test }) => {
     await eventTurn();
     const bytes = await client.requestTensor(ADDRESS, { into: "memory" }).bytes();
     assert.isTrue(sameBytes(bytes, BYTES));
+  });
+
+  test("http client: streams that nobody reads, and pauses, keep no other from its turn", async () => {
+    const clock = new ManualClock();
+    const bytes = patterned(6 * MiB + 5);
+    let asked = 0;
+    const { client, requests } = clientOf(
+      storeOf(bytes),
+      (request, answer) => {
+        if (!isLeaves(request) && ++asked === 2) paused.pause();
+        return answer();
+      },
+      { clock, maxRequests: 2 },
+    );
+    const unread = client.requestTensor(ADDRESS);
+    const paused = client.requestTensor(ADDRESS, { into: "memory" });
+    await quiet(() => client.receivedBytes);
+    const urgent = client.requestTensor(ADDRESS, { into: "memory", priority: 200 });
+    await quiet(() => client.receivedBytes);
+    assert.equal(asked, 2, "there are no turns for more");
+    await clock.advance(1000);
+    assert.isTrue(sameBytes(await urgent.bytes(), bytes));
+    // What is read on, or resumed, is asked for from where it stood.
+    const read = await new Response(unread.readable as BodyInit).arrayBuffer();
+    assert.isTrue(sameBytes(new Uint8Array(read), bytes));
+    paused.resume();
+    assert.isTrue(sameBytes(await paused.bytes(), bytes));
+    const firstBytes = rangesOf(requests).map((range) => Number(/=(\d+)-/.exec(range ?? "")?.[1]));
+    assert.deepEqual(firstBytes.slice(0, 3), [0, 0, 0]);
+    assert.lengthOf(firstBytes, 5);
+    assert.isAbove(firstBytes[3] as number, 0);
+    assert.equal(unread.progress.retries + paused.progress.retries, 0);
   });
 
   test("http client: a cancel ends the request under way, and closing ends all", async () => {

@@ -14,6 +14,7 @@ import { parsePattern } from "../../lib/tensor/address.ts";
 import { createDescriptor } from "../../lib/tensor/descriptor.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
+import { ManualClock, quiet } from "../session/support/manual_clock.ts";
 import { sameBytes } from "../streams/support.ts";
 import {
   gzip,
@@ -83,6 +84,21 @@ export const httpFileSuite: Suite = ({ test }) => {
       assert.isUndefined(transfer.root);
       assert.deepEqual(server.ranges, [FIRST, WHOLE]);
       assert.equal(server.asked[1]?.ifRange, STRONG);
+    }));
+
+  test("http file: an answer that cannot be asked for again waits without a turn, and goes on", () =>
+    withWebServer({ bytes: FILE, hasRanges: false }, async (server) => {
+      const clock = new ManualClock();
+      const file = open(server, { clock, maxRequests: 1 });
+      const unread = file.requestFile();
+      await quiet(() => unread.progress.bytes + server.asked.length);
+      const others = server.asked.length;
+      const urgent = file.requestFile({ into: "memory", priority: 200 });
+      await clock.advance(1000);
+      assert.isTrue(sameBytes(await urgent.bytes(), FILE));
+      const read = await new Response(unread.readable as BodyInit).arrayBuffer();
+      assert.isTrue(sameBytes(new Uint8Array(read), FILE));
+      assert.equal(server.asked.length, others + 2, "of the urgent one: the header, and all");
     }));
 
   test("http file: a tensor comes by its part of the file", () =>

@@ -58,6 +58,42 @@ export const turnsSuite: Suite = ({ test }) => {
     assert.equal(disk.names, "later");
   });
 
+  test("turns: one that is left goes to the next, and comes back when its time has come", async () => {
+    const turns = new Turns(1);
+    const told: string[] = [];
+    const rested = deferred<void>();
+    const long = deferred<void>();
+    const first = turns.run(
+      () => 0,
+      async (own) => {
+        own.leave();
+        own.leave();
+        await rested.promise;
+        await own.take();
+        told.push("first again");
+      },
+    );
+    const second = turns.run(
+      () => 0,
+      async () => {
+        told.push("second");
+        await long.promise;
+      },
+    );
+    const third = turns.run(
+      () => 0,
+      async () => void told.push("third"),
+    );
+    await settle();
+    assert.deepEqual(told, ["second"]);
+    rested.resolve();
+    await settle();
+    assert.deepEqual(told, ["second"]);
+    long.resolve();
+    await Promise.all([first, second, third]);
+    assert.deepEqual(told, ["second", "third", "first again"]);
+  });
+
   test("disk turns: what counts is the priority when a turn comes, not when it was asked for", async () => {
     const disk = new Disk();
     const priorities = new Map([
