@@ -4,7 +4,7 @@ import { type CommandDef, renderUsage } from "citty";
 import type { Command } from "./command.ts";
 import { exitCodeOf, UsageError } from "./describe_error.ts";
 import { createReport } from "./report.ts";
-import { print, tendOutput } from "./stdout.ts";
+import { flushOutput, print, tendOutput } from "./stdout.ts";
 import { printVersion } from "./version.ts";
 
 /** What one verb needs, another does not wait for. */
@@ -68,3 +68,8 @@ function printHelp(text: string): void {
 const words = process.argv.slice(2);
 tendOutput(PRINTING.has(words[0]));
 await main(words);
+// Of a server that has said goodbye nothing is left to do, whoever still holds a connection to it.
+if (words[0] === "serve") {
+  await flushOutput();
+  process.exit(process.exitCode ?? 0);
+}

@@ -31,6 +31,13 @@ export function print(text: string): void {
   }
 }
 
+/** Fulfils when all that was printed has been handed over, or cannot be. */
+export async function flushOutput(): Promise<void> {
+  const flush = (stream: NodeJS.WriteStream) =>
+    new Promise<void>((resolve) => stream.write("", () => resolve()));
+  await Promise.all([flush(process.stdout), flush(process.stderr)]);
+}
+
 function failed(error: unknown): void {
   if (READER_LEFT.has(errnoOf(error))) {
     if (isEndedByReader) process.exit(0);

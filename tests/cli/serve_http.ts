@@ -1,10 +1,12 @@
 // What `headrace serve --listen http://` answers, on one port.
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { assert } from "chai";
 import type { Suite } from "../harness.ts";
 import { sameBytes } from "../streams/support.ts";
-import { doneOf, withLab } from "./support/lab.ts";
+import { doneOf, errorOf, withLab } from "./support/lab.ts";
 import {
   assertSameFolder,
   type ModelPlan,
@@ -15,6 +17,15 @@ import {
 
 const PLAN: ModelPlan = { shards: 2, tensors: 2, tensorBytes: 2_500_001, seed: 3 };
 const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
+
+/** A connection that says this much, and reads nothing of what comes back. */
+async function holding(port: number, text: string): Promise<Socket> {
+  const socket = connect({ port, host: "127.0.0.1" }).pause();
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  if (text) await new Promise<void>((resolve) => socket.write(text, () => resolve()));
+  return socket;
+}
 
 export const serveHttpSuite: Suite = ({ test }) => {
   test("headrace serve: over http:// gives tensors to any client, and takes peers on the same port", () =>
@@ -41,6 +52,29 @@ export const serveHttpSuite: Suite = ({ test }) => {
       const out = lab.path("out");
       doneOf(await lab.run(["pull", `${url.replace("http:", "ws:")}/llama`, "-o", out]));
       await assertSameFolder(out, source);
+    }));
+
+  test("headrace serve: over http:// ends at one Ctrl-C, whoever holds a connection", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", {
+        ...PLAN,
+        shards: 1,
+        tensorBytes: 32 * 1024 * 1024,
+      });
+      const server = await lab.serve([source, "--listen", "http://127.0.0.1:0"]);
+      const port = Number(new URL(server.url).port);
+      const tensor = `/llama/${shardName({ ...PLAN, shards: 1 }, 0)}/${tensorName(0, 0)}`;
+      const host = `Host: 127.0.0.1:${port}\r\n`;
+      const upgrade =
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: headrace.2\r\n";
+      const said = ["", `GET / HTTP/1.1\r\n${host}`, `GET ${tensor} HTTP/1.1\r\n${host}\r\n`];
+      said.push(`GET / HTTP/1.1\r\n${host}${upgrade}\r\n`);
+      // None of them reads.
+      const sockets = await Promise.all(said.map((text) => holding(port, text)));
+      server.process.signal("SIGINT");
+      assert.equal(errorOf(await server.process.exit, 130).code, "interrupted");
+      for (const socket of sockets) socket.destroy();
     }));
 
   test("headrace serve: over http:// asks for the token, and lets pages in by name only", () =>
