@@ -1,7 +1,7 @@
 // This module runs in every runtime.
 import type { Connection, Listener } from "../connection.ts";
 import { TransportError } from "../errors.ts";
-import { check, checkKind, checkSame, rejection, turn } from "./transport/check.ts";
+import { check, checkKind, checkSame, rejection, turn, within } from "./transport/check.ts";
 import { ending, expectPattern, send } from "./transport/pattern.ts";
 import type { ConnectionPair, TransportCase } from "./transport/subject.ts";
 
@@ -11,6 +11,8 @@ export interface ListenerSubject {
   readonly listen: () => Promise<Listener>;
   /** Dials what listens at this URL. */
   readonly connect: (url: string, signal?: AbortSignal) => Promise<Connection>;
+  /** How long a case may take before it is taken for one that never ends, in ms; default two minutes. */
+  readonly timeoutMs?: number;
 }
 
 /** How many dial at once. */
@@ -36,21 +38,24 @@ const DIALLERS = 20;
  * }
  * ```
  */
-export function listenerCases({ listen, connect }: ListenerSubject): TransportCase[] {
+export function listenerCases({ listen, connect, timeoutMs }: ListenerSubject): TransportCase[] {
   const cases: TransportCase[] = [];
   const withListener = (name: string, body: (listener: Listener) => Promise<void>) =>
     cases.push({
       name,
       run: async () => {
-        const listener = await listen();
+        let listener: Listener | undefined;
         try {
-          await body(listener);
+          await within(async () => {
+            listener = await listen();
+            await body(listener);
+            await listener.close();
+          }, timeoutMs);
         } catch (error) {
           // What the case found says more than how closing fails after it.
-          await listener.close().catch(() => {});
+          listener?.close().catch(() => {});
           throw error;
         }
-        await listener.close();
       },
     });
 

@@ -10,7 +10,8 @@ export type { ConnectionPair, TransportCase, TransportSubject } from "./transpor
 /**
  * Everything that a transport must honour to carry headrace: order, backpressure both ways,
  * half-close, aborts with their reason, large and tiny writes, cuts, many connections, leaks. Cases
- * know no test runner; each rejects with a {@linkcode ConformanceError} that says what was found.
+ * know no test runner; each rejects with a {@linkcode ConformanceError} that says what was found, be it
+ * that it never ends. What is about `receive` passes where a connection has none.
  *
  * @example
  * ```ts

@@ -23,8 +23,9 @@ async function failureOf(
   name: RegExp,
   openPair: () => Promise<ConnectionPair>,
   openCount?: () => number,
+  timeoutMs = 20_000,
 ): Promise<unknown> {
-  const subject = { openPair, ...(openCount && { openCount }) };
+  const subject = { openPair, timeoutMs, ...(openCount && { openCount }) };
   for (const one of transportCases(subject)) {
     if (!name.test(one.name)) continue;
     try {
@@ -85,6 +86,37 @@ export const transportCasesSuite: Suite = ({ test }) => {
     };
     const failure = await failureOf(/leave nothing open/, leaking, () => open);
     assert.match((failure as Error).message, /50 of 50 connections are still open/);
+  });
+
+  test('transport cases: a transport without "receive" passes all of them', async () => {
+    const openPair = async (): Promise<ConnectionPair> => {
+      const [near, far] = connectionPair();
+      return [like(near, {}), like(far, {})];
+    };
+    const cases = transportCases({ openPair }).filter(({ name }) => /receive|throws/.test(name));
+    assert.isAtLeast(cases.length, 4);
+    for (const { run } of cases) await run();
+  });
+
+  test("transport cases: what never ends is found as well", async () => {
+    const endless = async (): Promise<ConnectionPair> => {
+      const [near, far] = connectionPair();
+      const reader = far.readable.getReader();
+      const readable = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          const { done, value } = await reader.read();
+          if (done) return new Promise(() => {});
+          controller.enqueue(value);
+        },
+      });
+      return [near, like(far, { readable })];
+    };
+    const failure = await failureOf(/tiny writes/, endless, undefined, 300);
+    assert.instanceOf(failure, ConformanceError);
+    assert.match((failure as Error).message, /not over after 0.3 s/);
+    const silent = { listen: () => new Promise<never>(() => {}), connect: assert.fail };
+    const [first] = listenerCases({ ...silent, timeoutMs: 10 });
+    assert.match(((await rejection(first?.run())) as Error).message, /not over after 0.01 s/);
   });
 
   test("listener cases: an end that takes connections along, and another's reason, are found", async () => {

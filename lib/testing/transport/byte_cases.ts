@@ -60,10 +60,11 @@ export function byteCases(subject: TransportSubject): TransportCase[] {
   withPair(
     "what receive lends stays as it is while its promise is pending",
     async ([near, far]) => {
+      if (!far.receive) return;
       const sending = send(near, [MiB, MiB]);
       let offset = 0;
       let calls = 0;
-      await far.receive?.(async (view) => {
+      await far.receive(async (view) => {
         checkSame(++calls, 1, "calls at once");
         checkPattern(view, offset);
         for (let turns = 0; turns < 3; turns++) await turn();
@@ -71,18 +72,19 @@ export function byteCases(subject: TransportSubject): TransportCase[] {
         offset += view.byteLength;
         calls--;
       });
-      checkSame(offset, far.receive === undefined ? 0 : 2 * MiB, "bytes that came");
+      checkSame(offset, 2 * MiB, "bytes that came");
       await sending;
     },
   );
 
   withPair("receive refuses a readable that is in use", async ([, far]) => {
+    if (!far.receive) return;
     const reader = far.readable.getReader();
-    checkKind(await rejection(far.receive?.(() => {})), TypeError, "receive");
+    checkKind(await rejection(far.receive(() => {})), TypeError, "receive");
     const pending = rejection(reader.read());
     reader.releaseLock();
     checkKind(await pending, TypeError, "a read whose lock was released");
-    checkKind(await rejection(far.receive?.(() => {})), TypeError, "receive");
+    checkKind(await rejection(far.receive(() => {})), TypeError, "receive");
   });
   return cases;
 }

@@ -1,4 +1,6 @@
 // This module runs in every runtime.
+import { systemClock } from "../../clock.ts";
+import { deferred } from "../../deferred.ts";
 
 /** What a case found that must not be; a test runner shows its message. */
 export class ConformanceError extends Error {
@@ -32,6 +34,25 @@ export async function rejection(promise: Promise<unknown> | undefined): Promise<
     return error;
   }
   throw new ConformanceError("The promise was kept, but should have been rejected.");
+}
+
+/** How long a case may take, if nothing else is said. */
+const DEFAULT_TIMEOUT_MS = 120_000;
+
+/** @throws {ConformanceError} for work that is not over in time, or what it fails with. */
+export async function within(
+  work: () => Promise<void>,
+  timeoutMs: number = DEFAULT_TIMEOUT_MS,
+): Promise<void> {
+  const late = deferred<never>();
+  const over = () =>
+    late.reject(new ConformanceError(`It was not over after ${timeoutMs / 1000} s`));
+  const cancel = systemClock.after(timeoutMs, over);
+  try {
+    await Promise.race([work(), late.promise]);
+  } finally {
+    cancel();
+  }
 }
 
 /** One pass of the event loop, in which a millisecond goes by: some runtimes turn without time passing. */

@@ -1,6 +1,6 @@
 // This module runs in every runtime.
 import { TransportError } from "../../errors.ts";
-import { check, checkKind, checkSame, quiet, rejection } from "./check.ts";
+import { check, checkKind, checkSame, quiet, rejection, within } from "./check.ts";
 import { ending, expectPattern, fillPattern, readAll, send } from "./pattern.ts";
 import {
   type ConnectionPair,
@@ -17,7 +17,8 @@ export function endingCases(subject: TransportSubject): TransportCase[] {
   const cases: TransportCase[] = [];
   const withPair = (what: string, body: (pair: ConnectionPair) => Promise<void>) =>
     cases.push(pairCase(subject, what, body));
-  const add = (name: string, run: () => Promise<void>) => cases.push({ name, run });
+  const add = (name: string, body: () => Promise<void>) =>
+    cases.push({ name, run: () => within(body, subject.timeoutMs) });
   const checkCut = (found: unknown) => {
     const isSeen = (subject.canReset ?? true) || found !== undefined;
     if (isSeen) checkKind(found, TransportError, "what a reader sees of a reset");
@@ -92,10 +93,14 @@ export function endingCases(subject: TransportSubject): TransportCase[] {
         Array.from({ length: 64 }, () => MiB),
       ),
     );
-    const received = far.receive?.(() => {
-      throw fault;
-    });
-    checkSame(await rejection(received), fault, "what it failed with");
+    if (!far.receive) {
+      await far.readable.cancel(fault);
+    } else {
+      const received = far.receive(() => {
+        throw fault;
+      });
+      checkSame(await rejection(received), fault, "what it failed with");
+    }
     checkSame(await rejection(far.closed), fault, "what it failed with");
     checkKind(await failure, TransportError, "the writer");
   });

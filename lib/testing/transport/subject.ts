@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import type { Connection } from "../../connection.ts";
+import { within } from "./check.ts";
 
 /** Two ends of one connection. */
 export type ConnectionPair = [near: Connection, far: Connection];
@@ -14,6 +15,8 @@ export interface TransportSubject {
   readonly mostAtOnce?: number;
   /** How many connections the runtime has open, where it can tell: none may be left over. */
   readonly openCount?: () => number;
+  /** How long a case may take before it is taken for one that never ends, in ms; default two minutes. */
+  readonly timeoutMs?: number;
 }
 
 /** One thing that a transport must honour, for any test runner. */
@@ -25,18 +28,22 @@ export interface TransportCase {
 
 /** A case with a connection of its own, which is let go of afterwards. */
 export function pairCase(
-  { openPair }: TransportSubject,
+  { openPair, timeoutMs }: TransportSubject,
   name: string,
   body: (pair: ConnectionPair) => Promise<void>,
 ): TransportCase {
   return {
     name,
     run: async () => {
-      const pair = await openPair();
+      const open: Connection[] = [];
       try {
-        await body(pair);
+        await within(async () => {
+          const pair = await openPair();
+          open.push(...pair);
+          await body(pair);
+        }, timeoutMs);
       } finally {
-        for (const end of pair) end.close();
+        for (const end of open) end.close();
       }
     },
   };
