@@ -28,7 +28,7 @@ export function parseHttpUrl(text: string, isPlain: boolean): HttpUrl | undefine
   if (isTls && !isFile && !isPlain) return undefined;
   if (!URL.canParse(origin) || origin.includes("@")) {
     throw new UsageError(
-      `"${origin}" is not a web server; write http://HOST:PORT, and its token in a file`,
+      `"${origin.replace(/\/\/.*@/, "//***@")}" is not a web server; write http://HOST:PORT, and its token in a file`,
     );
   }
   try {
@@ -37,7 +37,7 @@ export function parseHttpUrl(text: string, isPlain: boolean): HttpUrl | undefine
       parsePattern(tensor.replaceAll("/", "%2F"));
       return { kind: "file", url, tensor };
     }
-    if (/[?#]/.test(rest)) throw new Error(`"${text}" has a query, which no model has`);
+    if (/[?#]/.test(rest)) throw new Error(`"${text}" has a query or a #, which no model has`);
     const pattern = parsePattern(path.replace(/^\//, "").replace(/\/$/, ""));
     return { kind: "server", url: origin, pattern };
   } catch (error) {

@@ -94,9 +94,10 @@ async function httpOptions(
   const isAsked = !isFile || args["token-file"] !== undefined;
   const token = isAsked ? await readToken(settings.tokenFile) : undefined;
   const ca = settings.caFile === undefined ? undefined : await readPem(settings.caFile);
-  const { retry } = peerOptions(settings);
+  const { retry, limits } = peerOptions(settings);
   return {
     ...(retry && { retry }),
+    ...(limits && { limits }),
     ...(token !== undefined && { token }),
     ...(ca !== undefined && { fetch: await fetchTrusting(ca) }),
   };

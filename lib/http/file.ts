@@ -316,7 +316,8 @@ function nameOf({ pathname }: URL): string {
   } catch {
     name = last;
   }
-  const stem = name.endsWith(EXTENSION) ? name.slice(0, -EXTENSION.length) : name;
+  const isKnown = name.toLowerCase().endsWith(EXTENSION);
+  const stem = isKnown ? name.slice(0, -EXTENSION.length) : name;
   if (stem !== "") return stem;
   throw new TypeError("The URL of a file ends in its name");
 }

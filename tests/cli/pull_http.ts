@@ -156,6 +156,34 @@ export const pullHttpSuite: Suite = ({ test }) => {
       });
     }));
 
+  test("headrace pull: over http:// limits and patience are those that were set", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const { url } = await lab.serve([source, ...LISTEN]);
+      const pull = (from: string, ...set: string[]) =>
+        lab.run(["pull", from, "-o", lab.path("out"), ...set.flatMap((one) => ["--set", one])]);
+      assert.equal(errorOf(await pull(`${url}/llama`, "max_tensor_size=1MiB")).code, "limit");
+      const bytes = safetensorsFile({ a: 2 * MiB });
+      let answers = 0;
+      const silent: WebFile = {
+        bytes,
+        answer: ({ count }, outgoing) => {
+          if (count === 0) return false;
+          answers++;
+          outgoing.writeHead(200, { "content-length": `${bytes.byteLength}` });
+          outgoing.write(bytes.subarray(0, 1000));
+          return true;
+        },
+      };
+      await withWebServer(silent, async (server) => {
+        const patience = ["stall_timeout=100ms", "max_retries=1", "retry_base_delay=1ms"];
+        const error = errorOf(await pull(server.url, ...patience));
+        assert.match(error.message as string, /stood still for 100 ms/);
+        assert.equal(answers, 2);
+        assert.equal(errorOf(await pull(server.url, "max_tensor_size=1MiB")).code, "limit");
+      });
+    }));
+
   test("headrace pull: a file of a web server, killed in the middle, goes on by its strong tag only", () =>
     withLab(async (lab) => {
       const bytes = safetensorsFile({ w: 9 * MiB + 5 });
@@ -298,6 +326,11 @@ export const pullHttpSuite: Suite = ({ test }) => {
     ]) {
       assert.throws(() => parseHttpUrl(wrong, false), UsageError);
     }
+    assert.throws(
+      () => parseHttpUrl("http://u:p@h/m", false),
+      UsageError,
+      /^"http:\/\/\*\*\*@h" is not/,
+    );
     assert.throws(() => parseHttpUrl("tcp://h:1/m", true), UsageError, /--http/);
   });
 };

@@ -524,5 +524,6 @@ export const httpFileSuite: Suite = ({ test }) => {
       assert.throws(() => new HttpSafetensors(url), TypeError);
     }
     assert.equal(new HttpSafetensors("https://h/a%20b.safetensors?x=1#y").name, "a b");
+    assert.equal(new HttpSafetensors("https://h/UP.SAFETENSORS").name, "UP");
   });
 };
