@@ -39,12 +39,21 @@ export function whyRefused(
 ): string | undefined {
   const name = hostnameOf(`http://${host}`);
   if (!host || name === undefined) return "it does not say whom it asks for";
-  if (!isAddress(name) && name !== "localhost" && !hosts.includes(name)) {
+  const isKnown = (one: string) => hostnameOf(`http://${one}`) === name;
+  if (!isAddress(name) && name !== "localhost" && !hosts.some(isKnown)) {
     return `this server is not called ${name}`;
   }
-  if (!origin || origins.includes("*") || origins.includes(origin)) return undefined;
+  if (!origin || origins.some((one) => one === "*" || one === origin)) return undefined;
+  if (origins.some((one) => originOf(one) === origin)) return undefined;
   const isOwn = origin === `http://${host}` || origin === `https://${host}`;
   return isOwn ? undefined : `pages of ${origin} are not let in`;
+}
+
+/** The origin that a URL without a path names, as browsers write it; `undefined` for all else. */
+export function originOf(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, origin, href } = new URL(text);
+  return /^https?:$/.test(protocol) && href === `${origin}/` ? origin : undefined;
 }
 
 function hostnameOf(url: string): string | undefined {

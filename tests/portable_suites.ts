@@ -1,4 +1,5 @@
 import { httpClientSuite } from "./http/client.ts";
+import { originRulesSuite } from "./origin_rules.ts";
 import { writableSinkSuite } from "./session/writable_sink.ts";
 // Needs nothing but what every runtime has.
 
@@ -255,6 +256,7 @@ export const portableSuites: readonly Suite[] = [
   resolveSettingsSuite,
   malformedSettingsSuite,
   olderProtocolsSuite,
+  originRulesSuite,
   protocolStreamSuite,
   tensorFlowSuite,
   settingsOnTheWireSuite,

@@ -4,6 +4,7 @@ import { peerOptions } from "../config/peer_options.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Connection, Listener } from "../connection.ts";
 import { SafetensorsStore } from "../formats/safetensors_store.ts";
+import { originOf } from "../origin_rules.ts";
 import { PeerHost, type PeerHostOptions } from "../session/host.ts";
 import type { TensorPeer } from "../session/peer.ts";
 import type { TensorPeerOptions } from "../session/peer_options.ts";
@@ -125,7 +126,7 @@ export const serveCommand: Command = defineVerb({
       const authorised = token !== undefined && {
         authorise: (found: string | undefined) => isSameToken(token, found),
       };
-      const origins = valuesOf(rawArgs, "cors");
+      const origins = valuesOf(rawArgs, "cors").map(checkOrigin);
       const listeners: Listener[] = [];
       const hosts: PeerHost[] = [];
       const digests = new DigestCache();
@@ -142,6 +143,7 @@ export const serveCommand: Command = defineVerb({
             createHandler({
               store,
               digests,
+              onError: tellFailure,
               ...authorised,
               ...rules,
               ...(registry && { registry }),
@@ -198,6 +200,13 @@ const isWeb = (url: string): boolean => /^https?:/i.test(url);
 /** The name or address that a listening URL holds. */
 const hostOf = (url: string): string => new URL(url.replace(/^[a-z]+/i, "http")).hostname;
 
+/** @throws {UsageError} for what no page comes from. */
+function checkOrigin(text: string): string {
+  const origin = text === "*" ? text : originOf(text);
+  if (origin !== undefined) return origin;
+  throw new UsageError(`--cors takes an origin such as https://app.example, or *, found "${text}"`);
+}
+
 function sweepEveryHour(folder: string, settings: Settings, report: Report): () => Promise<void> {
   const limits = checkpointLimits(settings);
   return everyHour(() => sweepPushes(folder, limits, report), systemClock);
@@ -229,6 +238,14 @@ function tellTransfer(report: Report, transfer: Transfer): void {
     () => tell("complete"),
     (error) => tell(transfer.status, error),
   );
+}
+
+/** Of what an answer by HTTP failed with, whoever asked is not told what is about this machine. */
+function tellFailure(error: unknown): void {
+  const logger = getLogger(["headrace", "serve"]);
+  const { message } = describeError(error);
+  if (isOwnFault(error)) logger.warning`Answering a request failed: ${message}`;
+  else logger.debug`Answering a request failed: ${message}`;
 }
 
 function tellEnd(report: Report, peer: TensorPeer, connection: Connection, error?: unknown): void {

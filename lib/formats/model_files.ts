@@ -1,7 +1,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { ConfigError, FormatError, HeadraceError, NotFoundError } from "../errors.ts";
+import { ConfigError, FormatError, HeadraceError, StorageError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { checkAddress, SIDE_FILES_PARTITION } from "../tensor/address.ts";
 import { EXTENSION, type ModelFile, modelFileOf } from "./model_file.ts";
@@ -66,7 +66,7 @@ async function scanFolder(folder: string): Promise<ModelFile[]> {
     else sideFiles.push(file);
   }
   if (shards.length === 0) {
-    throw new NotFoundError(
+    throw new StorageError(
       `Nothing to serve in ${folder}: looked for files *${EXTENSION} directly in it, found none`,
     );
   }
@@ -78,9 +78,8 @@ async function scanFolder(folder: string): Promise<ModelFile[]> {
  * one partition, or a folder of them, which names the model; only the folder's own files count.
  *
  * @param model A name in place of the path's own.
- * @throws {NotFoundError} for a folder without weights.
  * @throws {ConfigError} for a file of another kind, or a name that cannot be an address.
- * @throws {StorageError} when the path is missing or may not be read.
+ * @throws {StorageError} when the path is missing or may not be read, or a folder has no weights.
  */
 export async function scanModel(path: string, model?: string): Promise<ModelFiles> {
   const full = resolve(path);

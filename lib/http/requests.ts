@@ -5,7 +5,7 @@ import { StallWatch } from "../session/stall_watch.ts";
 import { type Turn, Turns } from "../session/turns.ts";
 import { HttpBody } from "./body.ts";
 import type { HttpSetup } from "./options.ts";
-import { errorOfStatus, shown } from "./status_errors.ts";
+import { errorOfStatus, type SaidFailure, shown } from "./status_errors.ts";
 
 /** An answer of 200 or 206. */
 export interface HttpAnswer {
@@ -227,14 +227,19 @@ function tryUrl(text: string, base: URL): URL | undefined {
   }
 }
 
-/** The beginning of what a failure says of itself, in one line. */
-async function saidIn(body: HttpBody): Promise<string> {
+/** The beginning of what a failure says of itself. */
+async function saidIn(body: HttpBody): Promise<SaidFailure> {
   try {
     const bytes = (await body.some())?.subarray(0, MAX_SAID_BYTES) ?? new Uint8Array();
     const text = new TextDecoder().decode(bytes);
-    const said = text.startsWith("{") ? (JSON.parse(text) as { message?: unknown }).message : text;
-    return typeof said === "string" && !said.startsWith("<") ? said.trim().slice(0, 200) : "";
+    if (!text.startsWith("{")) return { message: text.startsWith("<") ? "" : lineOf(text) };
+    const { message, code, retryable } = JSON.parse(text) as Record<string, unknown>;
+    const isFinal = retryable === false && typeof code === "string";
+    return { message: lineOf(message), ...(isFinal && { finalCode: lineOf(code) }) };
   } catch {
-    return "";
+    return { message: "" };
   }
 }
+
+const lineOf = (said: unknown): string =>
+  typeof said === "string" ? said.trim().slice(0, 200) : "";

@@ -4,6 +4,7 @@ import {
   IntegrityError,
   NotFoundError,
   ProtocolError,
+  RemoteError,
   TransportError,
   UnauthorisedError,
 } from "../errors.ts";
@@ -34,16 +35,25 @@ export function retryAfterMs(headers: Headers): number {
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS) : 0;
 }
 
-/** What an answer that is neither 200 nor 206 means; `said` is the beginning of its body. */
+/** What the body of an answer that is a failure says of itself. */
+export interface SaidFailure {
+  /** In one line, as far as it is text. */
+  readonly message: string;
+  /** The failure's code, where a headrace server says that asking again is of no use. */
+  readonly finalCode?: string;
+}
+
+/** What an answer that is neither 200 nor 206 means. */
 export function errorOfStatus(
   url: URL,
   { status, headers }: Response,
-  said: string,
+  { message: said, finalCode }: SaidFailure,
 ): HeadraceError {
   const message = `Asked for ${shown(url)}, was answered ${status}${said && `: ${said}`}`;
   if (status === 401 || status === 403) return new UnauthorisedError(message);
   if (status === 404 || status === 410) return new NotFoundError(message);
   if (status === 412 || status === 416) return new IntegrityError("source", message);
+  if (status >= 500 && finalCode) return new RemoteError(finalCode, message);
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
     return new BusyError(message, retryAfterMs(headers));
   }

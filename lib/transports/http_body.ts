@@ -7,6 +7,12 @@ import { DIGEST_BYTES } from "../tensor/merkle.ts";
 import type { SourceVersion, TensorSource } from "../tensor/source.ts";
 import type { ByteRange } from "./http_range.ts";
 
+/** Who counts a body, and who hears what it failed with. */
+export interface BodyWatch {
+  readonly meter?: ResponseMeter | undefined;
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
 /** What is read at once, and so what is in memory of a tensor. */
 const PIECE_BYTES = 256 * 1024;
 
@@ -21,7 +27,7 @@ export function bodyOf(
   source: TensorSource,
   version: SourceVersion,
   { from, end }: ByteRange,
-  meter?: ResponseMeter,
+  watch: BodyWatch = {},
 ): ReadableStream<Uint8Array> {
   let at = from;
   const next = () => {
@@ -29,7 +35,7 @@ export function bodyOf(
     at += length;
     return read(source, at - length, length);
   };
-  return streamOf(source, version, end - from, next, meter);
+  return streamOf(source, version, end - from, next, watch);
 }
 
 /** The digests of a tensor's leaves in order, each read and hashed when it is wanted. */
@@ -37,7 +43,7 @@ export function digestsBodyOf(
   source: TensorSource,
   version: SourceVersion,
   leaves: LeafDigests,
-  meter?: ResponseMeter,
+  watch: BodyWatch = {},
 ): ReadableStream<Uint8Array> {
   let at = 0;
   const next = async () => {
@@ -46,7 +52,7 @@ export function digestsBodyOf(
     for (let n = 0; at < end; at++, n++) page.set(await leaves.of(at), DIGEST_BYTES * n);
     return page;
   };
-  return streamOf(source, version, DIGEST_BYTES * leaves.leafTotal, next, meter);
+  return streamOf(source, version, DIGEST_BYTES * leaves.leafTotal, next, watch);
 }
 
 /** Piece after piece until there are so many bytes, and the source let go of at the end. */
@@ -55,7 +61,7 @@ function streamOf(
   version: SourceVersion,
   byteLength: number,
   next: () => Promise<Uint8Array>,
-  meter: ResponseMeter | undefined,
+  { meter, onError }: BodyWatch,
 ): ReadableStream<Uint8Array> {
   const metered = meter?.begin();
   let leftBytes = byteLength;
@@ -83,6 +89,7 @@ function streamOf(
           controller.close();
         } catch (error) {
           metered?.over(false);
+          onError?.(error);
           controller.error(error);
         }
         await letGo();

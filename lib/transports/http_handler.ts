@@ -21,7 +21,8 @@ import { DigestCache } from "../tensor/digest_cache.ts";
 import { DIGEST_BYTES } from "../tensor/merkle.ts";
 import type { SourceVersion, TensorSource, TensorStore } from "../tensor/source.ts";
 import { faultOf } from "../wire/fault.ts";
-import { bodyOf, digestsBodyOf } from "./http_body.ts";
+import type { Fault } from "../wire/messages.ts";
+import { type BodyWatch, bodyOf, digestsBodyOf } from "./http_body.ts";
 import { checkConditions } from "./http_conditions.ts";
 import { modelsBodyOf, tensorsBodyOf } from "./http_listing.ts";
 import { type ByteRange, parseRange } from "./http_range.ts";
@@ -38,6 +39,8 @@ export interface HandlerOptions extends OriginRules {
   readonly digests?: DigestCache;
   /** Counts the bodies that are given, for a status that shows them. */
   readonly registry?: PeerRegistry;
+  /** Told of each failure of an answer: whoever asked learns no more of the store than that it failed. */
+  readonly onError?: (error: unknown) => void;
 }
 
 /** What follows a tensor's URL and names its leaves' digests. */
@@ -60,8 +63,8 @@ const EXPOSED =
  * "version"}, ...]}`. Each item stands on a line of its own. A list that cannot be read to its end
  * says so in an `error` beside it.
  *
- * A body is read from the store only as fast as it is taken. A failure is a JSON object of `code`
- * and `message`. Requests for another host, and of pages of origins that are not named, get 403. Names
+ * A body is read from the store only as fast as it is taken. A failure is a JSON object of `code`,
+ * `message` and whether it is `retryable`. Requests for another host, and of pages of origins that are not named, get 403. Names
  * that are `.` or `..` cannot be asked for: a URL has none such.
  *
  * @example
@@ -81,7 +84,8 @@ const EXPOSED =
  * ```
  */
 export function createHandler(options: HandlerOptions): (request: Request) => Promise<Response> {
-  const { store, authorise, registry, digests = new DigestCache() } = options;
+  const { store, authorise, registry, onError, digests = new DigestCache() } = options;
+  const watch: BodyWatch = { meter: registry?.responses, onError };
   const buffers = new BufferPool(2);
 
   async function answer(request: Request, headers: Headers): Promise<Response> {
@@ -90,7 +94,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
     const list = listAt(pathname);
     if (list) {
       headers.set("content-type", "application/json");
-      const body = await list(store);
+      const body = await list(store, onError);
       if (method === "GET") return new Response(body, { headers });
       await body.cancel();
       return new Response(null, { headers });
@@ -109,7 +113,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
         const leaves = new LeafDigests({ source, version, key, cache: digests, sha256, buffers });
         headers.set("content-length", String(DIGEST_BYTES * leaves.leafTotal));
         isGiven = isRead;
-        const body = isRead ? digestsBodyOf(source, version, leaves, registry?.responses) : null;
+        const body = isRead ? digestsBodyOf(source, version, leaves, watch) : null;
         return new Response(body, { headers });
       }
       const { byteLength } = source.descriptor;
@@ -124,7 +128,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       if (range) headers.set("content-range", `bytes ${from}-${end - 1}/${byteLength}`);
       headers.set("content-length", String(end - from));
       isGiven = isRead;
-      const body = isRead ? bodyOf(source, version, { from, end }, registry?.responses) : null;
+      const body = isRead ? bodyOf(source, version, { from, end }, watch) : null;
       return new Response(body, { status: range ? 206 : 200, headers });
     } finally {
       if (!isGiven) await source.close?.();
@@ -134,7 +138,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
   return async (request) => {
     const { headers, why } = judgeRequest(request, options);
     headers.set("cache-control", "no-cache, no-transform");
-    if (why !== undefined) return failed(403, "unauthorised", why, headers);
+    if (why !== undefined) return failed(403, unauthorised(why), headers);
     if (request.headers.has("origin")) headers.set("access-control-expose-headers", EXPOSED);
     if (request.method === "OPTIONS") {
       headers.set("access-control-allow-methods", METHODS);
@@ -146,19 +150,21 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
     }
     if (request.method !== "GET" && request.method !== "HEAD") {
       headers.set("allow", METHODS);
-      return failed(405, "protocol", `${request.method} is not known here`, headers);
+      const message = `${request.method} is not known here`;
+      return failed(405, { code: "protocol", retryable: false, message }, headers);
     }
     const token = bearerToken(request);
     if (!(authorise?.(token) ?? true)) {
       headers.set("www-authenticate", "Bearer");
       const what = token === undefined ? "A token is needed" : "The token is not the right one";
-      return failed(401, "unauthorised", what, headers);
+      return failed(401, unauthorised(what), headers);
     }
     try {
       return await answer(request, headers);
     } catch (error) {
-      const { code, message } = faultOf(error);
-      return failed(STATUS[code] ?? 500, code, message, headers);
+      onError?.(error);
+      const fault = faultOf(error);
+      return failed(STATUS[fault.code] ?? 500, fault, headers);
     }
   };
 }
@@ -166,15 +172,17 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
 /** What gives the list of a path that names no tensor: of models, of a model, or of a partition. */
 function listAt(
   path: string,
-): ((store: TensorStore) => Promise<ReadableStream<Uint8Array>>) | undefined {
+):
+  | ((store: TensorStore, onError: BodyWatch["onError"]) => Promise<ReadableStream<Uint8Array>>)
+  | undefined {
   const [, ...names] = path.replace(/\/$/, "").split("/");
   if (names.length > 2 || names.includes("")) return undefined;
-  if (names.length === 0) return async (store) => modelsBodyOf(store);
+  if (names.length === 0) return async (store, onError) => modelsBodyOf(store, onError);
   // In a pattern a star stands for anything, in a path for itself.
   const pattern = names.join("/").replaceAll("*", "%2A");
-  return async (store) => {
+  return async (store, onError) => {
     try {
-      return await tensorsBodyOf(store, parsePattern(pattern));
+      return await tensorsBodyOf(store, parsePattern(pattern), onError);
     } catch (cause) {
       if (!(cause instanceof TypeError)) throw cause;
       throw new NotFoundError("The path names nothing that can be a model", { cause });
@@ -210,8 +218,14 @@ function describe(headers: Headers, { descriptor }: TensorSource, version: Sourc
   headers.set("headrace-version", toHex(version));
 }
 
-function failed(status: number, code: string, message: string, headers: Headers): Response {
+const unauthorised = (message: string): Fault => ({
+  code: "unauthorised",
+  retryable: false,
+  message,
+});
+
+function failed(status: number, fault: Fault, headers: Headers): Response {
   headers.set("content-type", "application/json");
   headers.delete("content-length");
-  return new Response(`${JSON.stringify({ code, message })}\n`, { status, headers });
+  return new Response(`${JSON.stringify(fault)}\n`, { status, headers });
 }

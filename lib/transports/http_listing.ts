@@ -5,6 +5,7 @@ import { type AddressPattern, parsePattern } from "../tensor/address.ts";
 import { toHex } from "../tensor/bytes.ts";
 import type { StoreEntry, TensorStore } from "../tensor/source.ts";
 import { faultOf } from "../wire/fault.ts";
+import type { BodyWatch } from "./http_body.ts";
 
 const utf8 = new TextEncoder();
 
@@ -12,8 +13,11 @@ const utf8 = new TextEncoder();
 const PAGE_CHARS = 16 * 1024;
 
 /** The names of a store's models, `{"models":[...]}`. */
-export function modelsBodyOf(store: TensorStore): ReadableStream<Uint8Array> {
-  return jsonListOf("models", modelsOf(store));
+export function modelsBodyOf(
+  store: TensorStore,
+  onError?: BodyWatch["onError"],
+): ReadableStream<Uint8Array> {
+  return jsonListOf("models", modelsOf(store), onError);
 }
 
 async function* modelsOf(store: TensorStore): AsyncGenerator<string, void, undefined> {
@@ -33,11 +37,12 @@ async function* modelsOf(store: TensorStore): AsyncGenerator<string, void, undef
 export async function tensorsBodyOf(
   store: TensorStore,
   pattern: AddressPattern,
+  onError?: BodyWatch["onError"],
 ): Promise<ReadableStream<Uint8Array>> {
   const entries = store.list(pattern)[Symbol.asyncIterator]();
   const first = await entries.next();
   if (first.done) throw new NotFoundError("Nothing lives there");
-  return jsonListOf("tensors", tensorsOf(first.value, entries));
+  return jsonListOf("tensors", tensorsOf(first.value, entries), onError);
 }
 
 async function* tensorsOf(first: StoreEntry, rest: AsyncIterator<StoreEntry>) {
@@ -58,7 +63,11 @@ const itemOf = ({ address, descriptor, version }: StoreEntry) => ({
  * A JSON object of one list, an item a line: neither end needs more of it in memory than it works
  * with. What fails amid it stands beside the list as `error`, since the answer has begun by then.
  */
-function jsonListOf(name: string, items: AsyncIterator<unknown>): ReadableStream<Uint8Array> {
+function jsonListOf(
+  name: string,
+  items: AsyncIterator<unknown>,
+  onError: BodyWatch["onError"],
+): ReadableStream<Uint8Array> {
   let text = `{"${name}":[`;
   let isFirst = true;
   return new ReadableStream<Uint8Array>(
@@ -74,6 +83,7 @@ function jsonListOf(name: string, items: AsyncIterator<unknown>): ReadableStream
           }
         } catch (error) {
           isOver = true;
+          onError?.(error);
           text += `\n],"error":${JSON.stringify(faultOf(error))}}\n`;
         }
         controller.enqueue(utf8.encode(text));

@@ -1,6 +1,6 @@
 // What `headrace serve --listen http://` answers, on one port.
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { assert } from "chai";
@@ -77,13 +77,35 @@ export const serveHttpSuite: Suite = ({ test }) => {
       for (const socket of sockets) socket.destroy();
     }));
 
+  test("headrace serve: what is wrong with its files is in its log, and told to nobody", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const { url, process } = await lab.serve([source, "--listen", "http://127.0.0.1:0"]);
+      await rm(join(source, `${shardName(PLAN, 0)}.safetensors`));
+      const tensor = `${url}/llama/${shardName(PLAN, 0)}/${tensorName(0, 0)}`;
+      const answer = await fetch(tensor);
+      assert.equal(answer.status, 500);
+      assert.notInclude(await answer.text(), source);
+      await process.logged(/Answering a request failed: .*safetensors/);
+      await rm(join(source, `${shardName(PLAN, 1)}.safetensors`));
+      const peer = url.replace("http:", "ws:");
+      const listed = errorOf(await lab.run(["ls", `${peer}/llama`]));
+      for (const text of [JSON.stringify(listed), await (await fetch(`${url}/llama`)).text()]) {
+        assert.include(text, "its own files fail it");
+        assert.notInclude(text, source);
+      }
+      await process.logged(/Listing failed: Nothing to serve in/);
+    }));
+
   test("headrace serve: over http:// asks for the token, and lets pages in by name only", () =>
     withLab(async (lab) => {
       const source = await lab.model("llama", PLAN);
       const secret = join(lab.path("."), "token");
       await writeFile(secret, "s3cret-s3cret-s3cret\n", { mode: 0o600 });
+      const wrong = await lab.run(["serve", source, "--cors", "app.example"]);
+      assert.match(errorOf(wrong, 2).message as string, /an origin such as https:\/\/app\.example/);
       const page = "https://app.example";
-      const args = ["--listen", "http://127.0.0.1:0", "--token-file", secret, "--cors", page];
+      const args = ["--listen", "http://127.0.0.1:0", "--token-file", secret, "--cors", `${page}/`];
       const { url } = await lab.serve([source, ...args]);
       const tensor = `${url}/llama/${shardName(PLAN, 0)}/${tensorName(0, 1)}`;
       const mine = { authorization: "Bearer s3cret-s3cret-s3cret" };

@@ -210,7 +210,7 @@ export const safetensorsStoreSuite: Suite = ({ test }) => {
       };
       await refused(
         [join(folder, "empty")],
-        NotFoundError,
+        StorageError,
         /empty: looked for files \*\.safetensors/,
       );
       await refused([join(folder, "none")], StorageError, /none: no such file or folder/);

@@ -3,6 +3,7 @@ import {
   HeadraceError,
   IntegrityError,
   NotFoundError,
+  RemoteError,
   RetryExhaustedError,
   UnauthorisedError,
 } from "../../lib/errors.ts";
@@ -286,10 +287,21 @@ export const httpClientSuite: Suite = ({ test }) => {
     }
   });
 
-  test("http client: no tensor, no retry; a server that is not there, as many as are allowed", async () => {
+  test("http client: no tensor, or files that fail for good, no retry; a server that is not there, as many as are allowed", async () => {
     const { client, requests } = clientOf(new MemoryStore());
     await assertRejects(() => client.requestTensor(ADDRESS).done, NotFoundError, /404/);
     assert.equal(requests.length, 1);
+    const broken = clientOf(storeOf(), () => {
+      const fault = { code: "storage", retryable: false, message: "its own files fail it" };
+      return new Response(`${JSON.stringify(fault)}\n`, { status: 500 });
+    });
+    const final = await assertRejects(
+      () => broken.client.requestTensor(ADDRESS).done,
+      RemoteError,
+      /500: its own files/,
+    );
+    assert.equal(final.remoteCode, "storage");
+    assert.lengthOf(broken.requests, 1);
     const away = clientOf(storeOf(), () => Promise.reject(new TypeError("fetch failed")));
     const error = await assertRejects(
       () => away.client.requestTensor(ADDRESS).done,

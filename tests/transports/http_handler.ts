@@ -1,7 +1,7 @@
 import { assert } from "chai";
 import fc from "fast-check";
 import { deferred } from "../../lib/deferred.ts";
-import { IntegrityError } from "../../lib/errors.ts";
+import { IntegrityError, StorageError } from "../../lib/errors.ts";
 import { sha256 } from "../../lib/platform/sha256.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { PeerRegistry } from "../../lib/session/peer_registry.ts";
@@ -283,6 +283,29 @@ export const httpHandlerSuite: Suite = ({ test }) => {
         assert.equal(source.closed, 1);
       }
     }
+  });
+
+  test("http: what an answer fails with is told here, and to nobody else what is private", async () => {
+    const told: string[] = [];
+    const onError = (error: unknown) => told.push((error as Error).message);
+    const file = "/srv/secret/m.safetensors is gone";
+    const broken = new TestSource(patterned(3 * LEAF));
+    broken.onRead = () => Promise.reject(new StorageError(file));
+    const store: TensorStore = {
+      ...storeOf([WEIGHTS, broken]),
+      list: () => ({
+        [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new StorageError(file)) }),
+      }),
+    };
+    const ask = asking({ store, onError });
+    for (const path of ["/", "/m", "/m/default/x"]) {
+      const text = await (await ask({}, {}, `http://localhost${path}`)).text();
+      assert.notInclude(text, "secret");
+      assert.include(text, '"retryable":false');
+    }
+    await assertRejects(async () => (await ask()).text(), Error, /./);
+    const other = "There is no m/default/x here";
+    assert.deepEqual(told, [file, file, other, file]);
   });
 
   test("http: what is not there, not allowed or not known is told in JSON, without paths", async () => {
