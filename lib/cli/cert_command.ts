@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { join } from "node:path";
+import { domainToASCII } from "node:url";
 import { StorageError } from "../errors.ts";
 import { type Command, defineVerb, valuesOf } from "./command.ts";
 import { OUTPUT_ARGS } from "./common_args.ts";
@@ -44,7 +46,7 @@ export const certCommand: Command = defineVerb({
           `--days takes a number above 0 and up to ${MOST_CERTIFICATE_DAYS}, found "${args.days}": browsers trust none by its hash that is good for longer`,
         );
       }
-      const asked = valuesOf(rawArgs, "name");
+      const asked = valuesOf(rawArgs, "name").map(checkName);
       const names = asked.length === 0 ? DEFAULT_NAMES : asked;
       const { cert, key, sha256, expires } = await makeCertificate(names, days);
       const folder = args.output ?? ".";
@@ -81,6 +83,24 @@ export const certCommand: Command = defineVerb({
       );
     }),
 });
+
+const LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
+const HOST_NAME = new RegExp(`^(\\*\\.)?${LABEL}(\\.${LABEL})*$`);
+
+/**
+ * A host name as certificates write it, or an address, which may stand in brackets as in a URL.
+ *
+ * @throws {UsageError} for what is neither.
+ */
+function checkName(text: string): string {
+  const address = text.replace(/^\[(.*)\]$/, "$1");
+  if (isIP(address) !== 0 && !address.includes("%")) return address;
+  const name = domainToASCII(text);
+  if (HOST_NAME.test(name) && name.length <= 253 && !/^[\d.]+$/.test(name)) return name;
+  throw new UsageError(
+    `--name takes a host name or an address, without scheme or port, found "${text}"`,
+  );
+}
 
 const inTheWay = (folder: string): UsageError =>
   new UsageError(`${folder} holds a certificate or key already; add --overwrite`);

@@ -6,6 +6,7 @@
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { Connection, Listener } from "../connection.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
 import { respond } from "./node_responder.ts";
 import { NodeUpgrades } from "./node_upgrades.ts";
 import { tcpError } from "./tcp_errors.ts";
@@ -88,11 +89,19 @@ export async function listen(
   if (address.secure) requireCertificate(String(url), options);
   signal?.throwIfAborted();
   const secret = { ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
-  const server = address.secure ? createHttpsServer(secret) : createHttpServer();
+  const server = address.secure
+    ? createHttpsServer({ ...PATIENCE, ...secret })
+    : createHttpServer(PATIENCE);
   const listener = new NodeWebSocketListener(server, address, options);
   await listener.listen();
   return listener;
 }
+
+/** As long as a peer may say nothing; Node would look every 30 s. */
+const PATIENCE = {
+  headersTimeout: DEFAULT_LIMITS.helloTimeoutMs,
+  connectionsCheckingInterval: 1000,
+} as const;
 
 class NodeWebSocketListener implements Listener {
   readonly connections: ReadableStream<Connection>;

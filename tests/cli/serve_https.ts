@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { assert } from "chai";
 import { connectorOf } from "../../lib/cli/runtime.ts";
 import type { Suite } from "../harness.ts";
-import { doneOf, withLab } from "./support/lab.ts";
+import { doneOf, errorOf, withLab } from "./support/lab.ts";
 import { assertSameFolder, type ModelPlan } from "./support/model.ts";
 
 const PLAN: ModelPlan = { shards: 2, tensors: 2, tensorBytes: 2_500_001, seed: 5 };
@@ -54,6 +54,12 @@ export const serveHttpsSuite: Suite = ({ test, runtime }) => {
       const first = await lab.run(["cert", "-o", folder, "--name", "peer.lan", "--days", "1"]);
       assert.equal(first.code, 0, first.stderr);
       assert.deepEqual(JSON.parse(first.stdout).names, ["peer.lan"]);
+      for (const name of ["https://peer.lan", "peer.lan:443", "a b", "1.2.3"]) {
+        const wrong = await lab.run(["cert", "-o", lab.path("wrong"), "--name", name]);
+        assert.match(errorOf(wrong, 2).message as string, /a host name or an address/, name);
+      }
+      const named = await lab.run(["cert", "-o", lab.path("six"), "--name", "[::1]"]);
+      assert.deepEqual(named.events[0]?.names, ["::1"]);
       const second = await lab.run(["cert", "-o", folder]);
       assert.equal(second.code, 2);
       assert.match(second.stdout, /add --overwrite/);

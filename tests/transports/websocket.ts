@@ -393,6 +393,17 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
     );
   });
 
+  test("websocket: who connects to an HTTP port and asks for nothing is closed (node only)", () =>
+    withListener(adapter, async (listener) => {
+      const port = Number(new URL(listener.url).port);
+      const closed = ["", "GET / HTTP/1.1\r\nHost: localhost\r\n"].map(async (said) => {
+        const socket = createConnection({ port, host: "127.0.0.1" }).resume();
+        socket.on("error", () => {}).once("connect", () => socket.write(said));
+        await once(socket, "close");
+      });
+      await Promise.all(closed);
+    }));
+
   test("websocket: a message that is too long is not inflated, nor taken (node only)", async () => {
     const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: true });
     await once(server, "listening");
