@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { LimitError } from "../errors.ts";
 
 /** What a request's body may take: none needs more than a few words. */
@@ -30,6 +31,25 @@ export async function respond(
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));
   if (response.body) await sendBody(response.body, outgoing);
   else outgoing.end();
+}
+
+/**
+ * Answers a request that would rather speak another protocol than HTTP/1.1, as if it had not asked:
+ * a server may stay with what it speaks. The connection ends with the answer.
+ */
+export async function respondWithoutUpgrade(
+  incoming: IncomingMessage,
+  socket: Socket,
+  secure: boolean,
+  fetch: (request: Request) => Promise<Response>,
+): Promise<void> {
+  const outgoing = new ServerResponse(incoming);
+  outgoing.shouldKeepAlive = false;
+  outgoing.assignSocket(socket);
+  // Node's server has let go of the socket, and tells the response of it no more.
+  socket.on("drain", () => outgoing.emit("drain"));
+  outgoing.once("finish", () => socket.end());
+  await respond(incoming, outgoing, secure, fetch);
 }
 
 /** The whole body, which is read away even where it has no use, so that the connection can go on. */

@@ -5,9 +5,10 @@
  */
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { Connection, Listener } from "../connection.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
-import { respond } from "./node_responder.ts";
+import { respond, respondWithoutUpgrade } from "./node_responder.ts";
 import { NodeUpgrades } from "./node_upgrades.ts";
 import { tcpError } from "./tcp_errors.ts";
 import { requireCertificate, type TcpConnectOptions } from "./tcp_options.ts";
@@ -127,7 +128,17 @@ class NodeWebSocketListener implements Listener {
         respond(request, response, address.secure, fetch).catch(() => response.destroy());
       } else response.writeHead(426, { Connection: "Upgrade", Upgrade: "websocket" }).end();
     });
-    server.on("upgrade", (...upgrade) => this.#upgrades.upgrade(...upgrade));
+    server.on("upgrade", (request, socket, head) => {
+      const { fetch } = options;
+      const isWebSocket = request.headers.upgrade?.toLowerCase() === "websocket";
+      if (isWebSocket || !fetch) {
+        this.#upgrades.upgrade(request, socket, head);
+        return;
+      }
+      socket.on("error", () => {});
+      const answer = respondWithoutUpgrade(request, socket as Socket, address.secure, fetch);
+      answer.catch(() => socket.destroy());
+    });
   }
 
   get url(): string {

@@ -354,6 +354,27 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
     );
   });
 
+  test("websocket: a plain request that would rather be another protocol's is answered all the same", () =>
+    withListener(
+      adapter,
+      async (listener) => {
+        const port = Number(new URL(listener.url).port);
+        const socket = createConnection({ port, host: "127.0.0.1" });
+        const ask =
+          "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings, close\r\n";
+        socket.write(`${ask}Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n`);
+        let head = "";
+        let bytes = 0;
+        for await (const piece of socket as AsyncIterable<Uint8Array>) {
+          head ||= new TextDecoder().decode(piece).split("\r\n", 1)[0] ?? "";
+          bytes += piece.byteLength;
+        }
+        assert.match(head, /^HTTP\/1\.1 200/);
+        assert.isAtLeast(bytes, 32 * MiB);
+      },
+      { fetch: async () => new Response(new Uint8Array(32 * MiB)) },
+    ));
+
   if (!runtime.startsWith("node")) return;
   test("websocket: what was sent of a plain response is let go of (node only)", async () => {
     setFlagsFromString("--expose-gc");
