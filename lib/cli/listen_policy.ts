@@ -36,6 +36,10 @@ export function checkListening(url: string, { hasToken, insecure }: Protection):
       `Cannot listen on ${url}: write tcp://HOST:PORT, or the same with tls, ws, wss, http or https`,
     );
   const [, scheme = "", host = ""] = match;
+  const { pathname, search, hash } = new URL(url.replace(/^[a-z]+/i, "http"));
+  if (pathname !== "/" || search || hash) {
+    throw new UsageError(`Cannot listen on ${url}: nothing may stand behind the port`);
+  }
   if (insecure || isLoopback(host)) return;
   if (!hasToken) {
     throw new UsageError(

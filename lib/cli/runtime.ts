@@ -56,8 +56,9 @@ export async function connectorOf(
     ways.push((signal) => connect(socketUrl, { signal, connectTimeoutMs, ...wanted }));
   }
   if (ways.length > 0) return firstConnected(ways);
+  const deno = runtimeName() === "deno" ? "run Deno with --unstable-net for WebTransport, " : "";
   throw new UsageError(
-    `${url} cannot be held to one certificate in this runtime: give its authority by --ca, use tls://, or run headrace in Node`,
+    `${url} cannot be held to one certificate in this runtime: ${deno}give its authority by --ca, use tls://, or run headrace in Node`,
   );
 }
 

@@ -1,6 +1,7 @@
 // This module runs in every runtime.
 import { abortable } from "../deferred.ts";
 import { IntegrityError } from "../errors.ts";
+import { eventTurn } from "../event_turn.ts";
 import { BufferPool } from "../session/buffer_pool.ts";
 import type { TransferMeter } from "../session/transfer_meter.ts";
 import { LeafBitmap } from "../tensor/bitmap.ts";
@@ -157,6 +158,8 @@ export class LeafFetch {
           const isOn = isUrgent || (await answer.rest(this.#ready(), isResumable(resource)));
           if (!isOn) return leaf;
           if (!(await take(leaf, await this.#receive(leaf, body)))) return endLeaf;
+          // An answer that is made here needs no waiting, and timers and cancels would never come.
+          await eventTurn();
         }
         if (answer.status === 206 || end === resource.byteLength) await body.end();
         return endLeaf;

@@ -326,8 +326,9 @@ export class Channel implements LinkHandler {
   #isNew(header: FrameHeader): boolean {
     const isOwn = this.#isOwn(header.stream);
     if (isOwn && header.stream >= this.#nextStream) {
+      const why = this.#nextStream <= 2 ? ": one of two ends must be made with accepted: true" : "";
       throw new ProtocolError(
-        `The peer used stream ${header.stream}, which this end did not begin`,
+        `The peer used stream ${header.stream}, which this end did not begin${why}`,
       );
     }
     return !isOwn && header.stream > this.#lastRemoteStream;

@@ -78,6 +78,6 @@ function ownImplementation(): WebTransportConstructor {
   const { WebTransport } = globalThis as { WebTransport?: WebTransportConstructor };
   if (WebTransport) return WebTransport;
   throw new TypeError(
-    "This runtime has no WebTransport: give an implementation as the option WebTransport",
+    "This runtime has no WebTransport: give an implementation as the option WebTransport; Deno has one with --unstable-net",
   );
 }

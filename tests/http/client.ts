@@ -372,6 +372,19 @@ export const httpClientSuite: Suite = ({ test }) => {
     assert.equal(unread.progress.retries + paused.progress.retries, 0);
   });
 
+  test("http client: answers that are made here leave the event loop its turns", async () => {
+    const { client } = clientOf(storeOf(patterned(64 * MiB)));
+    const transfer = client.requestTensor(ADDRESS, { into: "memory" });
+    let turns = 0;
+    while (!transfer.isOver && transfer.progress.bytes < 32 * MiB) {
+      await eventTurn();
+      turns++;
+    }
+    assert.isAtLeast(turns, 16);
+    transfer.cancel(new Error("enough"));
+    await assertRejects(() => transfer.done, Error, /enough/);
+  });
+
   test("http client: a cancel ends the request under way, and closing ends all", async () => {
     const { client, requests } = clientOf(storeOf(), (request, answer) =>
       isLeaves(request) ? answer() : new Response(new ReadableStream(), { status: 206 }),
