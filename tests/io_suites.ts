@@ -18,6 +18,7 @@ import { serveHttpsSuite } from "./cli/serve_https.ts";
 import { serveStatusSuite } from "./cli/serve_status.ts";
 import { smallPartsSuite } from "./cli/small_parts.ts";
 import { versionSuite } from "./cli/version.ts";
+import { workMeterSuite } from "./cli/work_meter.ts";
 import { realWeightsSuite } from "./codec/real_weights.ts";
 import { exchangeWeightsSuite } from "./compat/exchange_weights.ts";
 import { edgeGuideSuite } from "./edge/guide.ts";
@@ -69,6 +70,7 @@ export const ioSuites: readonly Suite[] = [
   pullOutputsSuite,
   secretLogsSuite,
   versionSuite,
+  workMeterSuite,
   checkpointLogSuite,
   interopSuite,
   httpFileSuite,

@@ -1,10 +1,11 @@
 // Whoever reads what a command prints may leave before the command has done its work.
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { assert } from "chai";
 import type { Suite } from "../harness.ts";
 import { cleanEnvironment, headraceProgram } from "./run_headrace.ts";
-import { type Lab, withLab } from "./support/lab.ts";
+import { doneOf, type Lab, withLab } from "./support/lab.ts";
 import { assertSameFolder, type ModelPlan } from "./support/model.ts";
 
 const PLAN: ModelPlan = { shards: 1, tensors: 4, tensorBytes: 2_000_000, seed: 3 };
@@ -36,6 +37,28 @@ export const lostOutputSuite: Suite = ({ test }) => {
       assert.equal(stderr, "code 0\n");
       assert.equal(code, 0);
       await assertSameFolder(out, source);
+    }));
+
+  test("lost output: a server goes on without its reader, until it is told to end", () =>
+    withLab(async (lab) => {
+      const source = await lab.model("llama", PLAN);
+      const { program, args } = headraceProgram();
+      const words = ["serve", source, "--listen", "tcp://127.0.0.1:0", "--until-stdin-closes"];
+      const command = [program, ...args, ...words, "--json"].map((word) => `'${word}'`).join(" ");
+      const script = `${command} | head -1; echo "code \${PIPESTATUS[0]}"`;
+      const child = spawn("bash", ["-c", script], { env: cleanEnvironment() });
+      try {
+        const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+        const { urls } = JSON.parse((await lines.next()).value as string);
+        for (const out of ["one", "two"]) {
+          doneOf(await lab.run(["pull", `${urls[0]}/llama`, "-o", lab.path(out)]));
+          await assertSameFolder(lab.path(out), source);
+        }
+        child.stdin.end();
+        assert.equal((await lines.next()).value, "code 0");
+      } finally {
+        child.stdin.end();
+      }
     }));
 
   test("lost output: a pull goes on without a reader of its logs", () =>

@@ -100,6 +100,22 @@ export const settingsInForceSuite: Suite = ({ test }) => {
       assert.equal((await ls(wrong, { OLLAMA_TENSOR_PIN_SHA256: sha256 })).code, 0);
     }));
 
+  test("settings in force: whoever shows no certificate is not dialled under a pin, however that is said", () =>
+    withLab(async (lab) => {
+      const pin = "0f".repeat(32);
+      const url = "tcp://127.0.0.1:1/llama";
+      const environment = { OLLAMA_TENSOR_PIN_SHA256: pin };
+      const said = [
+        lab.run(["ls", url, "--set", `pin_sha256=${pin}`]),
+        lab.run(["ls", url], { environment }),
+        lab.run(["ls", `${url}#sha256=${pin}`]),
+        lab.run(["ls", `${url.replace("tcp", "ws")}#sha256=${pin}`]),
+      ];
+      for (const refused of await Promise.all(said)) {
+        assert.match(errorOf(refused, 2).message as string, /has no certificate/);
+      }
+    }));
+
   test("settings in force: connect_timeout of a file or the environment is how long a dial is waited for", () =>
     withLab(async (lab) => {
       // Takes connections and says nothing, so that no TLS handshake comes about.
