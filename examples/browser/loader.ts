@@ -113,6 +113,7 @@ export class Loader {
       this.#checkpoint = undefined;
       for (const { transfer } of this.#queue.jobs) transfer?.cancel();
       await checkpoint.release();
+      this.#report();
     }
   }
 

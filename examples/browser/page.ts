@@ -53,6 +53,8 @@ const show: { readonly [K in News["kind"]]: (news: Extract<News, { kind: K }>) =
         ({ name, byteLength }) => new Option(`${name} (${bytesInWords(byteLength)})`, name),
       ),
     );
+    load.hidden = false;
+    load.textContent = "Load";
     load.disabled = models.length === 0;
     say(models.length === 0 ? "The server has no models." : "Connected.");
     if (!models.some(({ name }) => name === unfinished)) return;

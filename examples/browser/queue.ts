@@ -25,6 +25,7 @@ export class Queue {
   readonly jobs: readonly Job[];
   readonly #run: (job: Job) => Promise<void>;
   #underWay = 0;
+  #hasFailed = false;
   readonly #done = Promise.withResolvers<void>();
 
   /** @param run Begins the transfer of a job and waits for its end. */
@@ -59,7 +60,7 @@ export class Queue {
 
   #fill(): void {
     // Where one has failed nothing more is begun.
-    if (this.jobs.some(({ state }) => state === "failed")) return;
+    if (this.#hasFailed) return;
     while (this.#underWay < AT_ONCE) {
       const next = this.#next();
       if (next === undefined) break;
@@ -85,7 +86,9 @@ export class Queue {
       await this.#run(job);
       job.state = "here";
     } catch (error) {
-      job.state = "failed";
+      // Those that are given up because of the first are no failures of their own.
+      job.state = this.#hasFailed ? "waiting" : "failed";
+      this.#hasFailed = true;
       this.#done.reject(error);
     } finally {
       this.#underWay--;

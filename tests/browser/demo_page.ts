@@ -1,4 +1,6 @@
 // The page of `headrace serve --demo` in a real Chromium, driven from outside.
+import { readdir, utimes } from "node:fs/promises";
+import { join } from "node:path";
 import { assert } from "chai";
 import { differenceOf } from "../../lib/cli/file_digests.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
@@ -257,6 +259,46 @@ export const demoPageSuite =
           assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth), 360);
         }),
       ));
+
+    test("who does not answer is said, and another address can be given", () =>
+      withStage((stage) =>
+        withBrowser([], async (browser) => {
+          const { page } = watched(await browser.newPage());
+          await page.goto(stage.url);
+          await page.locator("#choice").waitFor();
+          await page.locator("#server summary").click();
+          const url = page.locator("#url");
+          const right = stage.url.replace(/^http(.*)\/$/, "ws$1");
+          await url.fill("ws://127.0.0.1:1");
+          await url.press("Enter");
+          await page.locator("#failure").waitFor();
+          assert.match((await page.locator("#why").textContent()) ?? "", /127\.0\.0\.1:1/);
+          await url.fill(right);
+          await url.press("Enter");
+          await page.locator("#failure").waitFor({ state: "hidden" });
+          await load(page);
+          await whenDone(page);
+        }),
+      ));
+
+    test("a model that changes while it comes is said, nothing more is begun, and it goes on", () =>
+      withPage(SLOW_BYTES_PER_SECOND, async (page, stage) => {
+        await load(page);
+        await whenHere(page, 0.1);
+        const names = (await readdir(stage.folder)).filter((name) => name.endsWith(".safetensors"));
+        const now = new Date();
+        for (const name of names) await utimes(join(stage.folder, name), now, now);
+        await page.locator("#failure").waitFor();
+        assert.match((await page.locator("#why").textContent()) ?? "", /version|changed/);
+        const goOn = page.getByRole("button", { name: "Go on" });
+        await goOn.waitFor();
+        assert.isFalse(await page.locator("#pause-all").isVisible());
+        assert.equal(await page.locator('.tensor[data-state="moving"]').count(), 0);
+        await goOn.click();
+        await page.locator("#failure").waitFor({ state: "hidden" });
+        await whenDone(page);
+        assert.isUndefined(differenceOf(await digestsOnDisk(stage), await digestsInPage(page)));
+      }));
 
     test("without a secure context it works with what is there, and says what is missing", () =>
       withStage((stage) =>
