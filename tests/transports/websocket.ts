@@ -375,6 +375,27 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
       { fetch: async () => new Response(new Uint8Array(32 * MiB)) },
     ));
 
+  if (runtime === "bun") {
+    test("websocket: a plain answer may rest for longer than Bun's own ten seconds (bun only)", () => {
+      const body = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          controller.enqueue(new Uint8Array(MiB));
+          await new Promise((resolve) => setTimeout(resolve, 14_000));
+          controller.enqueue(new Uint8Array(MiB));
+          controller.close();
+        },
+      });
+      return withListener(
+        adapter,
+        async (listener) => {
+          const response = await fetch(listener.url.replace("ws:", "http:"));
+          assert.equal((await response.arrayBuffer()).byteLength, 2 * MiB);
+        },
+        { fetch: async () => new Response(body) },
+      );
+    });
+  }
+
   if (!runtime.startsWith("node")) return;
   test("websocket: what was sent of a plain response is let go of (node only)", async () => {
     setFlagsFromString("--expose-gc");
