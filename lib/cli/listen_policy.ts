@@ -31,12 +31,13 @@ export interface Protection {
  */
 export function checkListening(url: string, { hasToken, insecure }: Protection): void {
   const match = /^(tcp|tls|wss?|https?):\/\/(\[[^\]]+\]|[^:/]*)/i.exec(url);
-  if (!match)
+  const plain = url.replace(/^[a-z]+/i, "http");
+  if (!match || !URL.canParse(plain))
     throw new UsageError(
       `Cannot listen on ${url}: write tcp://HOST:PORT, or the same with tls, ws, wss, http or https`,
     );
   const [, scheme = "", host = ""] = match;
-  const { pathname, search, hash } = new URL(url.replace(/^[a-z]+/i, "http"));
+  const { pathname, search, hash } = new URL(plain);
   if (pathname !== "/" || search || hash) {
     throw new UsageError(`Cannot listen on ${url}: nothing may stand behind the port`);
   }

@@ -1,5 +1,6 @@
 // This module runs in every runtime.
 import { type Deferred, deferred } from "../deferred.ts";
+import { eventTurn } from "../event_turn.ts";
 import { StreamSink } from "../session/stream_sink.ts";
 import type { Transfer } from "../session/transfer.ts";
 import { ChunkerStream } from "../streams/chunker_stream.ts";
@@ -82,7 +83,9 @@ export class TensorFlow {
     const waiter = deferred<ReadableStreamReadResult<TensorChunk>>();
     this.#waiter = waiter;
     reading.then(waiter.resolve, waiter.reject);
-    if (this.#failure) waiter.reject(this.#failure.error);
+    const { error } = this.#failure ?? {};
+    // What is here already goes before the failure.
+    if (this.#failure) void eventTurn().then(() => waiter.reject(error));
     try {
       return await waiter.promise;
     } finally {

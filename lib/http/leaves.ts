@@ -209,6 +209,8 @@ export class LeafFetch {
     }
     const leaf = { index, digest };
     const write = async () => {
+      // A turn that comes after the end is not used: the sink is let go of by then.
+      this.#options.care.signal?.throwIfAborted();
       await this.#sink.write(leaf, bytes);
       this.#safe.set(index);
       this.#digests[index] = digest;

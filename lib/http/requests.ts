@@ -1,7 +1,9 @@
 // This module runs in every runtime.
 import { abortable, deferred } from "../deferred.ts";
 import { HeadraceError, ProtocolError, TransportError } from "../errors.ts";
+import { AbortGroups } from "../session/abort_groups.ts";
 import { StallWatch } from "../session/stall_watch.ts";
+import type { Transfer } from "../session/transfer.ts";
 import { type Turn, Turns } from "../session/turns.ts";
 import { HttpBody } from "./body.ts";
 import type { HttpSetup } from "./options.ts";
@@ -16,7 +18,7 @@ export interface HttpAnswer {
    * Waits for something else than the answer: for the sink, or for the end of a pause. Where that
    * takes long, others have the turn meanwhile.
    *
-   * @param canAskAgain Whether the answer may be let go of, to be asked for once more.
+   * @param canAskAgain Whether the answer may be let go of for others, to be asked for once more.
    * @returns `false` when it was, at once; who waits still has to.
    */
   readonly rest: (waiting: Promise<void>, canAskAgain: boolean) => Promise<boolean>;
@@ -43,6 +45,11 @@ export class HttpRequests {
   readonly #setup: HttpSetup;
   readonly #turns: Turns;
   readonly #stop = new AbortController();
+  readonly #aborts = new AbortGroups();
+  /** Answers that have begun and are not over. */
+  #open = 0;
+  /** What lets go of answers that rest and can be asked for again, the longest resting first. */
+  readonly #resting = new Set<() => void>();
   #receivedBytes = 0;
 
   constructor(setup: HttpSetup) {
@@ -53,6 +60,12 @@ export class HttpRequests {
   /** Bytes of bodies that came. */
   get receivedBytes(): number {
     return this.#receivedBytes;
+  }
+
+  /** Cancels a transfer with its caller's signal, and when everything is to end. */
+  bind(transfer: Transfer, signal: AbortSignal | undefined): void {
+    if (signal) this.#aborts.add(signal, transfer);
+    this.#aborts.add(this.#stop.signal, transfer);
   }
 
   /** Ends everything that is under way. */
@@ -87,6 +100,10 @@ export class HttpRequests {
     const stop = new AbortController();
     const { signal } = stop;
     const onAbort = () => stop.abort((caller?.aborted ? caller : this.#stop.signal).reason);
+    // There are no connections for more than may be asked for at once: browsers have six.
+    const [letGo] = this.#resting;
+    if (this.#open >= this.#setup.maxRequests) letGo?.();
+    this.#open++;
     const callers = [caller, this.#stop.signal].filter((one) => one !== undefined);
     for (const one of callers) one.addEventListener("abort", onAbort, { once: true });
     if (callers.some((one) => one.aborted)) onAbort();
@@ -129,6 +146,7 @@ export class HttpRequests {
         this.#rest(waiting, canAskAgain, turn);
       return await use({ status: response.status, headers: response.headers, body, rest });
     } finally {
+      this.#open--;
       watch.stop();
       for (const one of callers) one.removeEventListener("abort", onAbort);
       // What is left of the body, or of the request, is of no use to anybody.
@@ -148,9 +166,15 @@ export class HttpRequests {
     } finally {
       cancel();
     }
-    if (canAskAgain) return false;
     turn?.leave();
-    await waiting;
+    const wanted = deferred<"wanted">();
+    const letGo = () => wanted.resolve("wanted");
+    if (canAskAgain) this.#resting.add(letGo);
+    try {
+      if ((await Promise.race([waiting, wanted.promise])) === "wanted") return false;
+    } finally {
+      this.#resting.delete(letGo);
+    }
     await turn?.take();
     return true;
   }

@@ -62,7 +62,7 @@ export function beginTransfer(
       paused = isPaused ? deferred() : undefined;
     },
   });
-  bind(transfer, options.signal);
+  making.requests.bind(transfer, options.signal);
   transfer.done.catch((reason) => {
     stop.abort(reason);
     paused?.resolve();
@@ -113,15 +113,6 @@ export function beginTransfer(
     transfer.settle("failed", error),
   );
   return transfer;
-}
-
-function bind(transfer: Transfer, signal: AbortSignal | undefined): void {
-  if (!signal) return;
-  const onAbort = () => transfer.cancel(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const over = () => signal.removeEventListener("abort", onAbort);
-  transfer.done.then(over, over);
-  if (signal.aborted) onAbort();
 }
 
 /** What a peer would have said of the tensor, for sinks that are made by that. */

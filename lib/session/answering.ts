@@ -155,7 +155,8 @@ export class Answering {
   async #fence({ id, epoch }: TransferIdentity, attempt: Receiving | Serving): Promise<void> {
     const end = (reason: unknown) => attempt.cancel(reason);
     const work = () => attempt.work();
-    return this.#options.fences.enter(id, { epoch, end, over: attempt.done.then(work, work) });
+    const over = attempt.done.then(work, work).catch(() => {});
+    return this.#options.fences.enter(id, { epoch, end, over });
   }
 
   #follow(

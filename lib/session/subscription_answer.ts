@@ -2,7 +2,7 @@
 import { NotFoundError, ProtocolError } from "../errors.ts";
 import { formatAddress, type TensorAddress } from "../tensor/address.ts";
 import { equalBytes } from "../tensor/bytes.ts";
-import type { StoreEntry, TensorStore } from "../tensor/source.ts";
+import type { StoreChange, StoreEntry, TensorStore } from "../tensor/source.ts";
 import { encodeMessage } from "../wire/control.ts";
 import { FRAME, type FrameHeader, frameName } from "../wire/frame_header.ts";
 import type { Notify, Subscribe } from "../wire/messages.ts";
@@ -54,7 +54,13 @@ export class SubscriptionAnswer implements StreamParty {
       return;
     }
     // Watched before it is listed: what changes meanwhile is told of twice at worst.
-    this.#unwatch = store.watch(subscribe.pattern, ({ kind, address }) => this.#add(address, kind));
+    try {
+      const onChange = ({ kind, address }: StoreChange) => this.#add(address, kind);
+      this.#unwatch = store.watch(subscribe.pattern, onChange);
+    } catch (error) {
+      this.refuse(error);
+      return;
+    }
     this.#listing = subscribe.initial ? this.#list() : Promise.resolve();
     this.#listing.then(
       () => this.#inForce(),

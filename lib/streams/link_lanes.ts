@@ -33,20 +33,23 @@ export class LinkLanes {
   /** The lane that everything may travel on. */
   readonly first: FrameLane;
   readonly #options: LinkLanesOptions;
-  readonly #all: FrameLane[];
+  /** By their numbers; they may begin in any order. */
+  readonly #all: Map<number, FrameLane>;
   /** Whoever opens a further lane shows by this that it belongs to the connection. */
   readonly #key: Uint8Array = crypto.getRandomValues(new Uint8Array(16));
 
   constructor(options: LinkLanesOptions) {
     this.#options = options;
     this.first = new FrameLane(0, options.connection, options.clock);
-    this.#all = [this.first];
+    this.#all = new Map([[0, this.first]]);
     this.first.closed.catch(options.onFault);
   }
 
   /** Bytes written so far, all lanes together. */
   get sentBytes(): number {
-    return this.#all.reduce((sum, lane) => sum + lane.sentBytes, 0);
+    let bytes = 0;
+    for (const lane of this.#all.values()) bytes += lane.sentBytes;
+    return bytes;
   }
 
   /** What HELLO says of further lanes, where they can be taken here. */
@@ -57,12 +60,13 @@ export class LinkLanes {
 
   /** How long the longest question has waited for its answer. */
   unansweredMs(nowMs: number): number {
-    return Math.max(...this.#all.map((lane) => lane.flight.unansweredMs(nowMs)));
+    const lanes = [...this.#all.values()];
+    return Math.max(...lanes.map(({ flight }) => flight.unansweredMs(nowMs)));
   }
 
   /** Wakes all who wait for room. */
   wake(): void {
-    for (const lane of this.#all) lane.room.tell();
+    for (const lane of this.#all.values()) lane.room.tell();
   }
 
   /** Opens further lanes, or takes those that the other end opens, once the ends have greeted. */
@@ -93,7 +97,7 @@ export class LinkLanes {
     read(duplex, undefined, (header, payload) => {
       if (header.type !== FRAME.lane) throw new ProtocolError("A lane begins with LANE");
       const { lane: index, key } = decodeMessage(laneShape, header, payload);
-      const isFree = index > 0 && index < limits.maxLanes && !this.#all[index];
+      const isFree = index > 0 && index < limits.maxLanes && !this.#all.has(index);
       if (!isFree || !equalBytes(key, this.#key)) {
         throw new ProtocolError(`Lane ${index} is not one of this connection`);
       }
@@ -105,7 +109,7 @@ export class LinkLanes {
   }
 
   #add(lane: FrameLane): void {
-    this.#all[lane.index] = lane;
+    this.#all.set(lane.index, lane);
     lane.closed.catch(this.#options.onFault);
     this.#options.onLane(lane);
   }

@@ -83,6 +83,7 @@ function streamOf(
       async pull(controller) {
         try {
           const piece = leftBytes > 0 ? await next() : undefined;
+          if (isLetGo) return;
           leftBytes -= piece?.byteLength ?? 0;
           // Before the last piece is given: who has all that was promised looks no further.
           if (leftBytes === 0 && !equalBytes(await source.version(), version)) {
@@ -93,9 +94,11 @@ function streamOf(
           if (leftBytes > 0) return;
           controller.close();
         } catch (error) {
+          // What fails because its reader left, and the source with it, is nobody's failure.
+          if (isLetGo) return;
           metered?.over(false);
-          onError?.(error);
           controller.error(error);
+          onError?.(error);
         }
         await letGo();
       },

@@ -48,7 +48,8 @@ export async function respondWithoutUpgrade(
   outgoing.assignSocket(socket);
   // Node's server has let go of the socket, and tells the response of it no more.
   socket.on("drain", () => outgoing.emit("drain"));
-  outgoing.once("finish", () => socket.end());
+  // The server does not know of it any more, and would never close what the client leaves open.
+  outgoing.once("finish", () => socket.destroySoon());
   await respond(incoming, outgoing, secure, fetch);
 }
 

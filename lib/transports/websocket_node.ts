@@ -101,6 +101,7 @@ export async function listen(
 /** As long as a peer may say nothing; Node would look every 30 s. */
 const PATIENCE = {
   headersTimeout: DEFAULT_LIMITS.helloTimeoutMs,
+  handshakeTimeout: DEFAULT_LIMITS.helloTimeoutMs,
   connectionsCheckingInterval: 1000,
 } as const;
 

@@ -58,6 +58,9 @@ export const smallPartsSuite: Suite = ({ test }) => {
     assert.throws(() => checkListening("tcp://0.0.0.0:1", token), UsageError, /tls:\/\//);
     checkListening("tls://0.0.0.0:1", token);
     assert.throws(() => checkListening("udp://127.0.0.1:1", open), UsageError);
+    for (const wrong of ["tcp://:7000", "tcp://[::1:80", "tcp://host name:1"]) {
+      assert.throws(() => checkListening(wrong, open), UsageError, /write tcp:\/\/HOST:PORT/);
+    }
     for (const behind of ["/some/path", "?x", "#sha256=0"]) {
       const url = `http://127.0.0.1:1${behind}`;
       assert.throws(() => checkListening(url, open), UsageError, /behind the port/);

@@ -39,6 +39,23 @@ export const tensorFlowSuite: Suite = ({ test }) => {
     await server.close();
   });
 
+  test("tensor flow: what was here before a failure is given before it", async () => {
+    const source = new TestSource(patterned(2 * LEAF));
+    source.onRead = (byteOffset) => (byteOffset < LEAF ? undefined : new Promise(() => {}));
+    const [client, server] = peerPair({ store: storeOf([WEIGHTS, source]), chunkBytes: LEAF });
+    const flow = new TensorFlow(WEIGHTS, CHUNK, (into) =>
+      client.requestTensor(WEIGHTS, { into: ({ descriptor }) => into(descriptor) }),
+    );
+    await flow.next();
+    client.destroy(new TransportError("cut"));
+    await assertRejects(() => flow.transfer.done, TransportError, /cut/);
+    for (let chunk = 1; chunk < LEAF / CHUNK; chunk++) {
+      assert.equal((await flow.next())?.byteOffset, chunk * CHUNK);
+    }
+    await assertRejects(() => flow.next(), TransportError, /cut/);
+    await server.close();
+  });
+
   test("tensor flow: whoever waits for a chunk hears of a failure, and of one that was before", async () => {
     const source = new TestSource(patterned(2 * LEAF));
     source.onRead = () => new Promise(() => {});

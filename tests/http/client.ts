@@ -1,4 +1,5 @@
 import { assert } from "chai";
+import { deferred } from "../../lib/deferred.ts";
 import {
   HeadraceError,
   IntegrityError,
@@ -16,7 +17,7 @@ import { parsePattern } from "../../lib/tensor/address.ts";
 import { createHandler, type HandlerOptions } from "../../lib/transports/http_handler.ts";
 import type { Suite } from "../harness.ts";
 import { assertRejects } from "../rejects.ts";
-import { ManualClock, quiet } from "../session/support/manual_clock.ts";
+import { ManualClock, quiet, settle } from "../session/support/manual_clock.ts";
 import { patterned, sameBytes } from "../streams/support.ts";
 
 const MiB = 1024 * 1024;
@@ -340,36 +341,80 @@ export const httpClientSuite: Suite = ({ test }) => {
     assert.isTrue(sameBytes(bytes, BYTES));
   });
 
-  test("http client: streams that nobody reads, and pauses, keep no other from its turn", async () => {
+  for (const what of ["a stream that nobody reads", "a pause"] as const) {
+    test(`http client: ${what} keeps no other from its turn, and goes on from where it stood`, async () => {
+      const clock = new ManualClock();
+      const bytes = patterned(6 * MiB + 5);
+      let asked = 0;
+      const { client, requests } = clientOf(
+        storeOf(bytes),
+        (request, answer) => {
+          if (!isLeaves(request) && ++asked === 1 && what === "a pause") first.pause();
+          return answer();
+        },
+        { clock, maxRequests: 1 },
+      );
+      const into = what === "a pause" ? "memory" : "stream";
+      const first = client.requestTensor(ADDRESS, { into });
+      await quiet(() => client.receivedBytes);
+      const urgent = client.requestTensor(ADDRESS, { into: "memory", priority: 200 });
+      await quiet(() => client.receivedBytes);
+      assert.equal(asked, 1, "there is no turn for more");
+      await clock.advance(1000);
+      assert.isTrue(sameBytes(await urgent.bytes(), bytes));
+      first.resume();
+      const readable =
+        into === "stream" ? first.readable : new Blob([(await first.bytes()) as BlobPart]).stream();
+      const found = await new Response(readable as BodyInit).arrayBuffer();
+      assert.isTrue(sameBytes(new Uint8Array(found), bytes));
+      const begun = rangesOf(requests).map((range) => Number(/=(\d+)-/.exec(range ?? "")?.[1]));
+      assert.deepEqual(begun, [0, 0, what === "a pause" ? 0 : 2 * MiB]);
+      assert.equal(first.progress.retries, 0);
+    });
+  }
+
+  test("http client: a reader that takes its time is given one answer, where nobody else asks", async () => {
     const clock = new ManualClock();
-    const bytes = patterned(6 * MiB + 5);
-    let asked = 0;
-    const { client, requests } = clientOf(
-      storeOf(bytes),
-      (request, answer) => {
-        if (!isLeaves(request) && ++asked === 2) paused.pause();
-        return answer();
-      },
-      { clock, maxRequests: 2 },
-    );
-    const unread = client.requestTensor(ADDRESS);
+    const { client, requests } = clientOf(storeOf(patterned(6 * MiB)), undefined, { clock });
+    const reader = client.requestTensor(ADDRESS).readable.getReader();
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      await clock.advance(1500);
+    }
+    assert.lengthOf(rangesOf(requests), 1);
+  });
+
+  test("http client: closing ends transfers that wait for a reader or for the end of a pause", async () => {
+    const { client } = clientOf(storeOf(patterned(6 * MiB)));
     const paused = client.requestTensor(ADDRESS, { into: "memory" });
+    paused.pause();
+    const unread = client.requestTensor(ADDRESS);
     await quiet(() => client.receivedBytes);
-    const urgent = client.requestTensor(ADDRESS, { into: "memory", priority: 200 });
+    await client.close();
+    for (const { done } of [paused, unread]) {
+      await assertRejects(() => done, DOMException, /closed/);
+    }
+  });
+
+  test("http client: a sink that was let go of is not written to any more", async () => {
+    const { client } = clientOf(storeOf(patterned(4 * MiB)));
+    const gate = deferred<void>();
+    const begun: number[] = [];
+    class HeldSink extends MemorySink {
+      override async write(...given: Parameters<MemorySink["write"]>): Promise<void> {
+        begun.push(given[0].index);
+        await gate.promise;
+        await super.write(...given);
+      }
+    }
+    const transfer = client.requestTensor(ADDRESS, {
+      into: ({ descriptor }) => new HeldSink(descriptor),
+    });
     await quiet(() => client.receivedBytes);
-    assert.equal(asked, 2, "there are no turns for more");
-    await clock.advance(1000);
-    assert.isTrue(sameBytes(await urgent.bytes(), bytes));
-    // What is read on, or resumed, is asked for from where it stood.
-    const read = await new Response(unread.readable as BodyInit).arrayBuffer();
-    assert.isTrue(sameBytes(new Uint8Array(read), bytes));
-    paused.resume();
-    assert.isTrue(sameBytes(await paused.bytes(), bytes));
-    const firstBytes = rangesOf(requests).map((range) => Number(/=(\d+)-/.exec(range ?? "")?.[1]));
-    assert.deepEqual(firstBytes.slice(0, 3), [0, 0, 0]);
-    assert.lengthOf(firstBytes, 5);
-    assert.isAbove(firstBytes[3] as number, 0);
-    assert.equal(unread.progress.retries + paused.progress.retries, 0);
+    transfer.cancel(new Error("enough"));
+    await assertRejects(() => transfer.done, Error, /enough/);
+    gate.resolve();
+    await settle();
+    assert.deepEqual(begun, [0]);
   });
 
   test("http client: answers that are made here leave the event loop its turns", async () => {

@@ -1,4 +1,5 @@
 import { assert } from "chai";
+import { TransportError } from "../../lib/errors.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import type { TensorAddress } from "../../lib/tensor/address.ts";
@@ -83,6 +84,22 @@ export const lanesSuite: Suite = ({ test }) => {
     cutLane(3);
     await assertRejects(() => transfer.done, Error, /./);
     await client.close();
+    await server.close();
+  });
+
+  test("lanes: whichever begins first, and whichever never does, the link ends when it is cut", async () => {
+    const { near, far } = lanedPair();
+    const server = new TensorPeer(far, { store: new MemoryStore(), accepted: true });
+    const raw = new RawPeer(near);
+    await raw.greet();
+    const { laneKey: key = new Uint8Array() } = await raw.nextMessage("hello");
+    const duplex = await near.lanes?.open();
+    const late = new RawPeer({ ...near, ...duplex } as typeof near);
+    await late.begin("lane", { lane: 3, key });
+    await raw.message("list", 1, { pattern: ANYTHING, roots: false });
+    await raw.next(FRAME.listing);
+    raw.close(new TransportError("cut"));
+    await assertRejects(() => server.closed, TransportError, /closed the connection/);
     await server.close();
   });
 

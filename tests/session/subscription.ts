@@ -1,5 +1,5 @@
 import { assert } from "chai";
-import { NotFoundError, TransportError } from "../../lib/errors.ts";
+import { LimitError, NotFoundError, TransportError } from "../../lib/errors.ts";
 import { MemoryStore } from "../../lib/session/memory_store.ts";
 import { TensorPeer } from "../../lib/session/peer.ts";
 import type { TensorChange } from "../../lib/session/subscription.ts";
@@ -41,6 +41,25 @@ export const subscriptionSuite: Suite = ({ test }) => {
     assert.deepEqual(await take(changes, 1), ["gone w.1"]);
     await subscription.close();
     assert.isTrue((await changes.next()).done);
+    await client.close();
+    await server.close();
+  });
+
+  test("subscription: a store that cannot be watched refuses it, and all else goes on", async () => {
+    const inner = new MemoryStore();
+    inner.set(at("w"), patterned(10));
+    const store = {
+      list: inner.list.bind(inner),
+      open: inner.open.bind(inner),
+      watch: () => {
+        throw new LimitError("no more watchers");
+      },
+    };
+    const [client, server] = peerPair({ store });
+    const subscription = client.subscribe("m");
+    const pull = client.requestTensor(at("w"), { into: "memory" });
+    await assertRejects(() => subscription.ready, LimitError, /no more watchers/);
+    assert.isTrue(sameBytes(await pull.bytes(), patterned(10)));
     await client.close();
     await server.close();
   });

@@ -234,7 +234,9 @@ export const httpHandlerSuite: Suite = ({ test }) => {
 
   test("http: who leaves in the middle of a read lets go of the source once", async () => {
     const source = new TestSource(patterned(3 * LEAF));
-    const ask = asking({ store: storeOf([WEIGHTS, source]) });
+    const told: unknown[] = [];
+    const onError = (error: unknown) => told.push(error);
+    const ask = asking({ store: storeOf([WEIGHTS, source]), onError });
     const reader = (await ask()).body?.getReader();
     const begun = deferred<void>();
     const gate = deferred<void>();
@@ -249,6 +251,7 @@ export const httpHandlerSuite: Suite = ({ test }) => {
     assert.isTrue((await reading)?.done);
     await quiet(() => source.closed);
     assert.equal(source.closed, 1);
+    assert.isEmpty(told, "it is nobody's failure");
   });
 
   test("http: HEAD says what the whole is, whatever the range, and caches tell pages apart", async () => {

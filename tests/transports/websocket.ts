@@ -443,7 +443,12 @@ function listening({ test, runtime }: Harness, adapter: WebSocketAdapter): void 
         socket.on("error", () => {}).once("connect", () => socket.write(said));
         await once(socket, "close");
       });
-      await Promise.all(closed);
+      const secure = await node.listen("wss://127.0.0.1:0", makeCertificate());
+      const { hostname: host, port: securePort } = new URL(secure.url);
+      const silent = createConnection({ host, port: Number(securePort) }).resume();
+      silent.on("error", () => {});
+      await Promise.all([...closed, once(silent, "close")]);
+      await secure.close();
     }));
 
   test("websocket: a message that is too long is not inflated, nor taken (node only)", async () => {
