@@ -36,8 +36,8 @@ export interface LeafFetchOptions {
   readonly care: RequestCare;
   /** How often each leaf came damaged, over all attempts. */
   readonly refetches: Map<number, number>;
-  /** Waits while the transfer is paused. */
-  readonly gate: () => Promise<void>;
+  /** While the transfer is paused: until it is not. */
+  readonly pause: () => Promise<void> | undefined;
 }
 
 /** Takes a leaf; `false` when no more are wanted. */
@@ -55,6 +55,8 @@ export class LeafFetch {
   #writing: Promise<void> = Promise.resolve();
   /** Until there is memory for another leaf beside the one that is written. */
   #room: Promise<void> = Promise.resolve();
+  /** Leaves that were taken and are not written. */
+  #unwritten = 0;
   /** Whether the sink's own memory may be written. */
   #isBegun = false;
 
@@ -155,8 +157,8 @@ export class LeafFetch {
         const { body } = answer;
         await body.skip(checkAnswer(resource, answer, from, end));
         for (let leaf = first; leaf < endLeaf; leaf++) {
-          const isOn = isUrgent || (await answer.rest(this.#ready(), isResumable(resource)));
-          if (!isOn) return leaf;
+          const waiting = isUrgent ? undefined : this.#ready();
+          if (waiting && !(await answer.rest(waiting, isResumable(resource)))) return leaf;
           if (!(await take(leaf, await this.#receive(leaf, body)))) return endLeaf;
           // An answer that is made here needs no waiting, and timers and cancels would never come.
           await eventTurn();
@@ -168,10 +170,12 @@ export class LeafFetch {
     );
   }
 
-  /** Waits while the transfer is paused, and until there is memory for another leaf. */
-  async #ready(): Promise<void> {
-    await this.#options.gate();
-    await abortable(this.#room, this.#options.care.signal);
+  /** While the transfer is paused, or there is no memory for another leaf: until that is over. */
+  #ready(): Promise<void> | undefined {
+    const { pause, care } = this.#options;
+    const paused = pause();
+    if (!paused && this.#unwritten < 2) return undefined;
+    return Promise.resolve(paused).then(() => abortable(this.#room, care.signal));
   }
 
   async #receive(index: number, body: HttpBody): Promise<Uint8Array> {
@@ -212,11 +216,13 @@ export class LeafFetch {
       // A turn that comes after the end is not used: the sink is let go of by then.
       this.#options.care.signal?.throwIfAborted();
       await this.#sink.write(leaf, bytes);
+      this.#unwritten--;
       this.#safe.set(index);
       this.#digests[index] = digest;
       meter.verified(bytes.byteLength);
       this.#give(bytes);
     };
+    this.#unwritten++;
     this.#room = this.#writing;
     this.#writing = this.#writing.then(write);
     // Looked at before another leaf is received, or at the end.

@@ -71,10 +71,11 @@ export function beginTransfer(
 
   const refetches = new Map<number, number>();
   const care = { signal: stop.signal, priority: () => transfer.priority };
-  const gate = async (): Promise<void> => {
-    while (paused && !stop.signal.aborted) await paused.promise;
-    stop.signal.throwIfAborted();
-  };
+  const pause = (): Promise<void> | undefined =>
+    paused?.promise.then(() => {
+      stop.signal.throwIfAborted();
+      return pause();
+    });
   async function attempt(): Promise<void> {
     const { descriptor, place } = await find(stop.signal);
     if (options.version && !equalBytes(options.version, place.version)) {
@@ -90,7 +91,7 @@ export function beginTransfer(
     };
     const sink = await outlet.open(offerOf(id, transfer, descriptor, place), origin);
     try {
-      const fetch = new LeafFetch({ ...making, meter, care, refetches, gate }, place, sink);
+      const fetch = new LeafFetch({ ...making, meter, care, refetches, pause }, place, sink);
       const digests = await fetch.run();
       const root = await rootOf(setup, descriptor, place, digests, options.root);
       await sink.commit(root);
