@@ -154,9 +154,7 @@ export class Answering {
   /** Ends an older attempt at the same transfer; kept when that writes no more. */
   async #fence({ id, epoch }: TransferIdentity, attempt: Receiving | Serving): Promise<void> {
     const end = (reason: unknown) => attempt.cancel(reason);
-    const work = () => attempt.work();
-    const over = attempt.done.then(work, work).catch(() => {});
-    return this.#options.fences.enter(id, { epoch, end, over });
+    return this.#options.fences.enter(id, { epoch, end, over: attempt.quiet() });
   }
 
   #follow(

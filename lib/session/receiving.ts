@@ -200,6 +200,12 @@ export class Receiving implements StreamParty {
     this.#options.channel.link.send(frame);
   }
 
+  /** Settles when the sink is not touched any more; one that is not open yet never will be. */
+  async quiet(): Promise<void> {
+    await this.done.catch(() => {});
+    if (this.#sink) await this.#opening;
+  }
+
   /** Opening the sink, if that goes on, and letting go of it. */
   work(): Promise<unknown> {
     return Promise.allSettled([this.#opening, this.done]);

@@ -67,6 +67,11 @@ export class Serving implements StreamParty {
     return this.done;
   }
 
+  /** Settles when nothing is sent any more. */
+  quiet(): Promise<void> {
+    return this.done.catch(() => {});
+  }
+
   receipt(): void {
     if (this.#sending instanceof SmallSending) this.#sending.receipt();
     else throw new ProtocolError("The peer confirmed a tensor that was not sent in one frame");
