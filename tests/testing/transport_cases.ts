@@ -88,7 +88,7 @@ export const transportCasesSuite: Suite = ({ test }) => {
     assert.match((failure as Error).message, /50 of 50 connections are still open/);
   });
 
-  test('transport cases: a transport without "receive" passes all of them', async () => {
+  test("transport cases: a transport that has no receive passes all of them", async () => {
     const openPair = async (): Promise<ConnectionPair> => {
       const [near, far] = connectionPair();
       return [like(near, {}), like(far, {})];
