@@ -25,7 +25,6 @@ export class Queue {
   readonly jobs: readonly Job[];
   readonly #run: (job: Job) => Promise<void>;
   #underWay = 0;
-  #hasFailed = false;
   readonly #done = Promise.withResolvers<void>();
 
   /** @param run Begins the transfer of a job and waits for its end. */
@@ -58,6 +57,10 @@ export class Queue {
     if (job.transfer) job.transfer.priority = priority;
   }
 
+  get #hasFailed(): boolean {
+    return this.jobs.some(({ state }) => state === "failed");
+  }
+
   #fill(): void {
     // Where one has failed nothing more is begun.
     if (this.#hasFailed) return;
@@ -88,7 +91,6 @@ export class Queue {
     } catch (error) {
       // Those that are given up because of the first are no failures of their own.
       job.state = this.#hasFailed ? "waiting" : "failed";
-      this.#hasFailed = true;
       this.#done.reject(error);
     } finally {
       this.#underWay--;

@@ -168,7 +168,11 @@ export class HttpRequests {
     }
     turn?.leave();
     const wanted = deferred<"wanted">();
-    const letGo = () => wanted.resolve("wanted");
+    const letGo = () => {
+      // At once: another request may begin before this one has ended, and needs a place of its own.
+      this.#resting.delete(letGo);
+      wanted.resolve("wanted");
+    };
     if (canAskAgain) this.#resting.add(letGo);
     try {
       if ((await Promise.race([waiting, wanted.promise])) === "wanted") return false;

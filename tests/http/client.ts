@@ -373,6 +373,34 @@ export const httpClientSuite: Suite = ({ test }) => {
     });
   }
 
+  test("http client: each request that finds no place is given one of those that rest", async () => {
+    const clock = new ManualClock();
+    const store = storeOf(patterned(6 * MiB));
+    const gate = deferred<void>();
+    const meddle: Meddle = async (_, answer) => {
+      // Those that come later are not answered before all is seen.
+      if (requests.length > 4) await gate.promise;
+      return answer();
+    };
+    const { client, requests } = clientOf(store, meddle, { clock, maxRequests: 2 });
+    const unread = [1, 2].map(() => client.requestTensor(ADDRESS));
+    for (const { done } of unread) done.catch(() => {});
+    await quiet(() => client.receivedBytes);
+    await clock.advance(1000);
+    const resting = requests.filter(({ signal }) => !signal.aborted);
+    assert.lengthOf(resting, 2);
+    const urgent = [1, 2].map(() => client.requestTensor(ADDRESS, { into: "memory" }));
+    await quiet(() => requests.length);
+    assert.lengthOf(requests, 6);
+    assert.deepEqual(
+      resting.map(({ signal }) => signal.aborted),
+      [true, true],
+    );
+    gate.resolve();
+    await Promise.all(urgent.map(({ done }) => done));
+    await client.close();
+  });
+
   test("http client: a reader that takes its time is given one answer, where nobody else asks", async () => {
     const clock = new ManualClock();
     const { client, requests } = clientOf(storeOf(patterned(6 * MiB)), undefined, { clock });
